@@ -1,0 +1,32 @@
+# Every verb does one thing; hooks and CI call these and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lock format check test offline up down demo preview measure
+
+help:  ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+setup:  ## make the virtual environments from the hash-locked requirements
+	@$(PYTHON) tools/setup.py
+
+lock:  ## compile pyproject's dependency groups into requirements/*.txt
+	@$(PYTHON) tools/lock.py
+
+format:  ## rewrite the code in the one format
+	@ruff format .
+	@ruff check --fix --quiet . || true
+
+check: setup  ## everything that can be said without running: format, lint, types, directions, spelling, Dockerfiles
+	ruff format --check .
+	ruff check .
+	pyrefly check
+	lint-imports
+	codespell
+	$(if $(wildcard */Dockerfile),hadolint $(wildcard */Dockerfile))
+
+test: setup  ## the tests: unit, conformance, containers as processes, docs
+	pytest -n 2

@@ -1,0 +1,1 @@
+"""What operators and CI run; the command line is its edge."""

@@ -1,0 +1,1 @@
+"""The serving container: HTTP and codecs around a family."""

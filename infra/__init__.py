@@ -1,0 +1,1 @@
+"""Pulumi components; names, tags and policies each in one place."""

@@ -1,0 +1,1 @@
+"""The embedded AWS: a SageMaker that executes, behind one URL."""

@@ -1,0 +1,1 @@
+"""Windows, drift metrics, quality and experiments; publishes signals."""

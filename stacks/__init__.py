@@ -1,0 +1,1 @@
+"""Settings, one composition, a short program per environment."""

@@ -1,0 +1,1 @@
+"""The training container: from channels to a vouched artifact."""
