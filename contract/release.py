@@ -1,7 +1,7 @@
 """What serves now, per model of an environment: the record in `releases/<environment>.yaml`.
 
-Written by delivery, reviewed by people, read by the program that declares the endpoint. A live traffic move changes weights and
-counts only; everything else that changes here makes a new endpoint configuration.
+Written by delivery, reviewed by people, read by the program that declares the endpoint. A live traffic move changes
+weights and counts only; everything else that changes here makes a new endpoint configuration.
 """
 
 from __future__ import annotations
