@@ -10,9 +10,9 @@ retention all follow the same time:
   instant, and the next one waits until all the work started by the one before has settled. Nothing depends on how fast
   the machine is, so a week of schedules plays in seconds and gives the same result twice.
 
-Work announces itself with `busy` or `spawn`. A thread that waits through `sleep` or a `ClockEvent` does not count as busy
-but counts again from the instant it is woken. One that must block on something else says so with `idle`, but prefer a
-`ClockEvent`: what wakes a thread out of `idle` cannot be counted until that thread has really run.
+Work announces itself with `busy` or `spawn`. A thread that waits through `sleep` or a `ClockEvent` does not count as
+busy, but counts again from the instant it is woken. One that must block on something else says so with `idle`, but
+prefer a `ClockEvent`: what wakes a thread out of `idle` cannot be counted until that thread has really run.
 """
 
 import heapq
