@@ -61,6 +61,8 @@ class Timer:
     def cancel(self) -> None:
         self.cancelled = True
 
+    __call__ = cancel  # what `call_at` returns is called to take it back
+
 
 class ClockEvent:
     """A flag that threads wait for on virtual time; whoever sets it hands the waiting threads back to work at once."""
@@ -126,13 +128,14 @@ class Clock:
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.time(), UTC)
-
-    def time(self) -> float:
+    def now(self) -> float:
         """Virtual seconds since the epoch."""
         with self._changed:
             return self._time()
+
+    def moment(self) -> datetime:
+        """Virtual now as an aware datetime in UTC."""
+        return datetime.fromtimestamp(self.now(), UTC)
 
     def _time(self) -> float:
         if self.mode is Mode.REAL:
@@ -328,7 +331,7 @@ class Clock:
     def _what_holds(self, patience: float) -> str:
         holding = ", ".join(sorted(self._busy)) or (self._firing.name if self._firing else "nothing known")
         return (
-            f"the clock stands at {self.now():%Y-%m-%dT%H:%M:%SZ}: after {patience:g} real seconds this work had still "
+            f"the clock stands at {self.moment():%Y-%m-%dT%H:%M:%SZ}: after {patience:g} real seconds this work had still "
             f"not settled: {holding}. Look at its log, stop it, or wait longer with a larger patience."
         )
 
@@ -363,7 +366,7 @@ class Clock:
             return {
                 "mode": str(self.mode),
                 "rate": self.rate if self.mode is Mode.SCALED else None,
-                "now": self.now().isoformat().replace("+00:00", "Z"),
+                "now": self.moment().isoformat().replace("+00:00", "Z"),
                 "epoch": self._time(),
                 "busy": sorted(self._busy),
                 "timers": [{"due": timer.due, "name": timer.name} for timer in pending],

@@ -23,9 +23,9 @@ def stepped() -> Iterator[Clock]:
 
 
 def test_a_stepped_clock_stands_still_until_it_is_advanced(stepped: Clock) -> None:
-    assert stepped.now() == START
+    assert stepped.moment() == START
     assert stepped.advance(90) == START + timedelta(seconds=90)
-    assert stepped.now() == START + timedelta(seconds=90)
+    assert stepped.moment() == START + timedelta(seconds=90)
 
 
 @settings(deadline=None, max_examples=40)
@@ -33,14 +33,14 @@ def test_a_stepped_clock_stands_still_until_it_is_advanced(stepped: Clock) -> No
 def test_timers_fire_in_order_each_at_its_own_instant_however_large_the_steps(delays: list[float], step: float) -> None:
     clock = Clock.stepped(START)
     seen: list[tuple[float, float]] = []
-    begin = clock.time()
+    begin = clock.now()
 
     def note(due: float) -> None:
-        seen.append((due, clock.time()))
+        seen.append((due, clock.now()))
 
     for delay in delays:
         clock.call_at(begin + delay, lambda due=begin + delay: note(due))
-    while clock.time() < begin + 1000:
+    while clock.now() < begin + 1000:
         clock.advance(step)
     clock.close()
     assert [at for at, _ in seen] == sorted(begin + delay for delay in delays)
@@ -50,7 +50,7 @@ def test_timers_fire_in_order_each_at_its_own_instant_however_large_the_steps(de
 def test_a_ticker_fires_on_multiples_of_its_period(stepped: Clock) -> None:
     stepped.advance(17)
     seen: list[datetime] = []
-    ticker = stepped.every(60, lambda: seen.append(stepped.now()))
+    ticker = stepped.every(60, lambda: seen.append(stepped.moment()))
     stepped.advance(180)
     ticker.cancel()
     stepped.advance(180)
@@ -78,7 +78,7 @@ def test_a_thread_asleep_on_the_clock_does_not_hold_it(stepped: Clock) -> None:
     def job() -> None:
         for _ in range(3):
             stepped.sleep(3600)
-            seen.append(stepped.time() - START.timestamp())
+            seen.append(stepped.now() - START.timestamp())
 
     stepped.spawn(job, "a long bake")
     stepped.advance(DAY)
@@ -96,7 +96,7 @@ def test_work_waiting_for_other_work_does_not_hold_the_clock_and_goes_on_at_the_
     def parent() -> None:
         stepped.spawn(child, "child")
         done.wait()
-        ended.append(stepped.time() - START.timestamp())
+        ended.append(stepped.now() - START.timestamp())
 
     stepped.spawn(parent, "parent")
     stepped.advance(200)
@@ -119,7 +119,7 @@ def test_a_thread_that_blocks_on_something_else_lets_the_clock_go_on_while_idle(
 def test_an_event_wakes_its_waiter_at_the_instant_it_is_set(stepped: Clock) -> None:
     event = stepped.event()
     woken: list[tuple[bool, float]] = []
-    stepped.spawn(lambda: woken.append((event.wait(1000), stepped.time() - START.timestamp())), "waiter")
+    stepped.spawn(lambda: woken.append((event.wait(1000), stepped.now() - START.timestamp())), "waiter")
     stepped.call_later(250, event.set)
     stepped.advance(2000)
     assert woken == [(True, 250)]
@@ -140,7 +140,7 @@ def test_seven_days_of_hourly_jobs_play_the_same_way_twice() -> None:
 
         def job(number: int) -> None:
             clock.sleep(600 + number)
-            results.append((clock.time(), number))
+            results.append((clock.now(), number))
 
         numbers = iter(range(1000))
         clock.every(3600, lambda: clock.spawn(partial(job, next(numbers)), "job"))
@@ -160,7 +160,7 @@ def test_stuck_work_is_named_instead_of_hanging_for_ever(stepped: Clock) -> None
         stepped.advance(10, patience=0.05)
     release.set()
     stepped.advance(0)
-    assert stepped.now() == START + timedelta(seconds=10)
+    assert stepped.moment() == START + timedelta(seconds=10)
 
 
 def test_a_failing_timer_does_not_stop_the_clock(stepped: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -176,7 +176,7 @@ def test_a_scaled_clock_runs_fast_while_idle_and_fires_each_timer_at_its_instant
     clock = Clock.scaled(100_000, START)
     seen: list[float] = []
     done = threading.Event()
-    clock.every(3600, lambda: seen.append(clock.time()) or len(seen) < 24 or done.set())
+    clock.every(3600, lambda: seen.append(clock.now()) or len(seen) < 24 or done.set())
     assert done.wait(20)
     clock.close()
     assert seen[:24] == [START.timestamp() + 3600 * hour for hour in range(1, 25)]
@@ -185,9 +185,9 @@ def test_a_scaled_clock_runs_fast_while_idle_and_fires_each_timer_at_its_instant
 def test_a_scaled_clock_does_not_run_away_from_work() -> None:
     clock = Clock.scaled(100_000, START)
     with clock.busy("a job"):
-        before = clock.time()
+        before = clock.now()
         threading.Event().wait(0.05)
-        passed = clock.time() - before
+        passed = clock.now() - before
     clock.close()
     assert passed < 100
 
