@@ -331,8 +331,8 @@ class Clock:
     def _what_holds(self, patience: float) -> str:
         holding = ", ".join(sorted(self._busy)) or (self._firing.name if self._firing else "nothing known")
         return (
-            f"the clock stands at {self.moment():%Y-%m-%dT%H:%M:%SZ}: after {patience:g} real seconds this work had still "
-            f"not settled: {holding}. Look at its log, stop it, or wait longer with a larger patience."
+            f"the clock stands at {self.moment():%Y-%m-%dT%H:%M:%SZ}: after {patience:g} real seconds this work had "
+            f"still not settled: {holding}. Look at its log, stop it, or wait longer with a larger patience."
         )
 
     def _settled(self) -> bool:
