@@ -1,0 +1,54 @@
+"""What stands behind the gateway for every service that is not ours: moto in this process, or another endpoint."""
+
+from __future__ import annotations
+
+import http.client
+import os
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from localaws.gateway import Application, Environ, StartResponse, read_body
+
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "content-length", "host"}
+
+
+def moto() -> Application:
+    """Moto's own dispatcher, in this process."""
+    os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # 2.5 s of the first EC2 call
+    os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # roles attach AmazonSageMakerFullAccess and kin
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+    return DomainDispatcherApplication(create_backend_app)
+
+
+def moto_account(access_key: str) -> str | None:
+    """The account of a key that moto handed out (IAM users, assumed roles)."""
+    from moto.iam.models import get_account_id_from
+
+    return get_account_id_from(access_key)
+
+
+def remote(url: str) -> Application:
+    """Another AWS at `url`, spoken to as the client spoke to us."""
+    target = urlsplit(url)
+
+    def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        connection = http.client.HTTPConnection(target.hostname or "127.0.0.1", target.port or 80, timeout=60)
+        path = environ.get("RAW_URI") or environ.get("REQUEST_URI") or environ.get("PATH_INFO", "/")
+        headers = {
+            key[5:].replace("_", "-"): value
+            for key, value in environ.items()
+            if key.startswith("HTTP_") and key[5:].replace("_", "-").lower() not in HOP_BY_HOP
+        }
+        headers["Host"] = environ.get("HTTP_HOST", target.netloc)  # it is part of the signature
+        if environ.get("CONTENT_TYPE"):
+            headers["Content-Type"] = environ["CONTENT_TYPE"]
+        connection.request(environ["REQUEST_METHOD"], path, body=read_body(environ), headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        kept = [(key, value) for key, value in answer.getheaders() if key.lower() not in HOP_BY_HOP]
+        start_response(f"{answer.status} {answer.reason}", [*kept, ("Content-Length", str(len(body)))])
+        connection.close()
+        return [body]
+
+    return application

@@ -1,0 +1,41 @@
+"""What every service of the embedded AWS is given: settings, store, clock, runner, clients, and the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from localaws.aws import Clients
+from localaws.gateway import Gateway
+from localaws.ports import Clock, Runner
+from localaws.store import Store
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one embedded AWS is started; read once, at the edge."""
+
+    containers: Path  # the root that image names and `-r requirements/...` are read below
+    work: Path  # scratch: job folders, model copies; emptied at start
+    state: Path | None = None  # where resources survive a restart; None keeps them in memory
+    host: str = "127.0.0.1"
+    port: int = 0
+    clock: str = "real"
+    interpreter: str | None = None  # run containers with this Python instead of making their environments
+    behind: str | None = None  # URL of another AWS (LocalStack, moto) for what is not ours
+    enforce_iam: bool = False
+
+
+@dataclass
+class Plane:
+    """The parts of one embedded AWS, wired once in `app.compose`."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    runner: Runner
+    gateway: Gateway
+    clients: Clients
+    url: str
+    closers: list[Callable[[], None]] = field(default_factory=list)

@@ -1,0 +1,20 @@
+"""The SageMaker control plane: the tables of its modules, put together.
+
+A module that owns operations has `operations(plane) -> Mapping[str, Operation]`; a later module wins over an
+earlier one, so what executes replaces what only stores.
+"""
+
+from __future__ import annotations
+
+from localaws.gateway import Operation, Service
+from localaws.plane import Plane
+
+
+def service(plane: Plane) -> Service:
+    table: dict[str, Operation] = {}
+    for module in MODULES:
+        table |= module.operations(plane)
+    return Service("sagemaker", table, complete=True)
+
+
+MODULES = ()

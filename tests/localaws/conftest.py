@@ -1,0 +1,39 @@
+"""An embedded AWS of its own for each test module, and clients that are pointed at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from localaws.app import App, start
+from localaws.plane import Settings
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    running = start(Settings(containers=ROOT, work=tmp_path_factory.mktemp("work")))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def client(app: App) -> Callable[..., Any]:
+    def make(service: str, *, account: str = "123456789012", region: str = "eu-west-1") -> Any:
+        build: Callable[..., Any] = boto3.client
+        return build(
+            service,
+            endpoint_url=app.url,
+            region_name=region,
+            aws_access_key_id=account,
+            aws_secret_access_key="local",
+            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
+        )
+
+    return make

@@ -1,0 +1,53 @@
+"""The gateway: what reaches ours, what falls through, and what is refused."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from botocore.exceptions import ClientError
+
+from localaws.app import App
+
+
+def test_an_operation_nobody_built_is_a_typed_501_that_names_it(client: Callable[..., Any]) -> None:
+    with pytest.raises(ClientError) as refused:
+        client("sagemaker").list_labeling_jobs()
+    assert refused.value.response["Error"]["Code"] == "NotImplemented"
+    assert "sagemaker:ListLabelingJobs" in refused.value.response["Error"]["Message"]
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+def test_services_that_are_not_ours_are_answered_by_what_stands_behind(client: Callable[..., Any]) -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket="harbour", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_object(Bucket="harbour", Key="boat", Body=b"afloat")
+    assert s3.get_object(Bucket="harbour", Key="boat")["Body"].read() == b"afloat"
+
+
+def test_accounts_are_kept_apart_behind_the_gateway_too(client: Callable[..., Any]) -> None:
+    client("sqs").create_queue(QueueName="mine")
+    assert "QueueUrls" not in client("sqs", account="210987654321").list_queues()
+    assert client("sts", account="210987654321").get_caller_identity()["Account"] == "210987654321"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "https://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "elsewhere.example"}],
+)
+def test_own_pages_refuse_other_sites(app: App, headers: dict[str, str]) -> None:
+    app.plane.gateway.pages["/_localaws/hello"] = lambda _environ, answer: [(answer("200 OK", []) and b"") or b"hello"]
+    assert _get(app, "/_localaws/hello", {}) == (200, b"hello")
+    assert _get(app, "/_localaws/hello", headers)[0] == 403
+
+
+def _get(app: App, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(urlsplit(app.url).netloc, timeout=10)
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    found = answer.status, answer.read()
+    connection.close()
+    return found
