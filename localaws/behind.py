@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from localaws.gateway import Application, Environ, StartResponse, read_body
 
-HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "content-length", "host"}
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "trailer", "upgrade", "content-length", "host"}
 
 
 def moto() -> Application:
