@@ -1,0 +1,226 @@
+"""The ledger: every decision, with who, what, why, inputs and outputs, in a chain that shows any edit.
+
+An event is one object in the evidence bucket (versioned, under object lock), written only if its number is free. It
+carries the hash of the event before it and a signature of its own, so that neither the middle nor the end can be
+rewritten. Every `SEGMENT` events are stored once more as one object: reading ten thousand takes about a hundred
+requests. Segments only repeat what the events say, and are checked against them; losing one loses nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from contract.places import ledger_prefix
+from delivery.signing import Signer, signed_by
+
+SEGMENT = 128
+READERS = 8
+GENESIS = "0" * 64
+TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
+
+
+class LedgerError(Exception):
+    """The ledger cannot be read; the text says where it breaks and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is written down: who did what to which model, why, from what inputs and with what outputs."""
+
+    at: str
+    who: str
+    what: str
+    why: str
+    model: str
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A decision in its place in the chain."""
+
+    number: int
+    decision: Decision
+    before: str
+    signature: str = ""
+
+    @property
+    def digest(self) -> bytes:
+        """What the signature is over: all but the signature."""
+        return hashlib.sha256(dataclasses.replace(self, signature="").text.encode()).digest()
+
+    @property
+    def text(self) -> str:
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Where the ledger was edited, and how it shows."""
+
+    number: int
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The ledger of an environment in its evidence bucket; `s3` is a boto3 client."""
+
+    s3: Any
+    bucket: str
+    environment: str
+    segment: int = SEGMENT
+
+    def event_key(self, number: int) -> str:
+        return f"{ledger_prefix(self.environment)}events/{number:012d}.json"
+
+    def segment_key(self, index: int) -> str:
+        return f"{ledger_prefix(self.environment)}segments/{index:09d}.jsonl"
+
+    def append(self, decision: Decision, signer: Signer) -> Event:
+        """Write the next event; when somebody else was quicker, go behind theirs."""
+        while True:
+            last = self.last()
+            event = Event(last.number + 1 if last else 0, decision, last.hash if last else GENESIS)
+            event = dataclasses.replace(event, signature=signer.sign(event.digest).hex())
+            if self.write(self.event_key(event.number), event.text):
+                break
+        if (event.number + 1) % self.segment == 0:
+            self.close_segment(event.number // self.segment)
+        return event
+
+    def write(self, key: str, text: str) -> bool:
+        """Store under a key that must be free; false when it is taken."""
+        try:
+            self.s3.put_object(
+                Bucket=self.bucket, Key=key, Body=text.encode(), IfNoneMatch="*", ChecksumAlgorithm="SHA256"
+            )
+        except ClientError as problem:
+            if problem.response["Error"]["Code"] in TAKEN:
+                return False
+            raise
+        return True
+
+    def close_segment(self, index: int) -> None:
+        first = index * self.segment
+        texts = self.get_all([self.event_key(number) for number in range(first, first + self.segment)])
+        self.write(self.segment_key(index), "\n".join(texts))
+
+    def tail(self, segments: int) -> list[str]:
+        """The keys of the events after the closed segments; one that was never closed only makes this longer."""
+        return self.keys("events/", self.event_key(segments * self.segment - 1) if segments else "")
+
+    def last(self) -> Event | None:
+        """The newest event."""
+        segments = len(self.keys("segments/"))
+        keys = self.tail(segments) or ([self.event_key(segments * self.segment - 1)] if segments else [])
+        return read(self.get(keys[-1])) if keys else None
+
+    def events(self) -> list[Event]:
+        """Every event in order, from segments where they are closed."""
+        segments = self.keys("segments/")
+        texts = self.get_all([*segments, *self.tail(len(segments))])
+        return [read(line) for text in texts for line in text.splitlines()]
+
+    def verify(self, public_key: bytes) -> list[Break]:
+        """Every place where an event was edited, removed, added, reordered or signed by another key."""
+        keys = self.keys("events/")
+        texts = self.get_all(keys)
+        breaks = [*self.rewritten(), *chain_breaks(texts, public_key)]
+        for number, key in enumerate(keys):
+            if key != self.event_key(number):
+                breaks.append(Break(number, f"event {number} is missing: {key} stands in its place"))
+                break
+        for index, text in enumerate(self.get_all(self.keys("segments/"))):
+            if text != "\n".join(texts[index * self.segment : (index + 1) * self.segment]):
+                breaks.append(Break(index * self.segment, f"segment {index} does not repeat its events"))
+        return sorted(breaks, key=lambda each: each.number)
+
+    def rewritten(self) -> Iterator[Break]:
+        """Objects written over or deleted: the bucket keeps every version, and nobody writes an event twice."""
+        prefix = ledger_prefix(self.environment)
+        for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix):
+            old = [each["Key"] for each in page.get("Versions", ()) if not each["IsLatest"]]
+            deleted = [each["Key"] for each in page.get("DeleteMarkers", ())]
+            for key in sorted({*old, *deleted}):
+                number = int(key.rpartition("/")[2].partition(".")[0])
+                first = number * self.segment if "/segments/" in key else number
+                yield Break(first, f"{key} was written over or deleted; its first version is still in the bucket")
+
+    def keys(self, below: str, after: str = "") -> list[str]:
+        start = {"StartAfter": after} if after else {}
+        prefix = ledger_prefix(self.environment) + below
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, **start)
+        return [each["Key"] for page in pages for each in page.get("Contents", ())]
+
+    def get(self, key: str) -> str:
+        return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode(errors="replace")
+
+    def get_all(self, keys: Sequence[str]) -> list[str]:
+        with ThreadPoolExecutor(READERS) as readers:
+            return list(readers.map(self.get, keys))
+
+
+def read(text: str) -> Event:
+    try:
+        document = json.loads(text)
+        return Event(**document | {"decision": Decision(**document["decision"])})
+    except (ValueError, TypeError, KeyError) as problem:
+        raise LedgerError(
+            f"a ledger event cannot be read ({problem}); run `slipway ledger verify` to find where"
+        ) from None
+
+
+def chain_breaks(texts: Sequence[str], public_key: bytes) -> Iterator[Break]:
+    """Walk the chain: each event readable, canonical, signed, in its place, and carrying the hash of the one before."""
+    before = GENESIS
+    for number, text in enumerate(texts):
+        problem = event_problem(number, text, before, public_key)
+        if problem is not None:
+            yield Break(number, problem)
+        before = hashlib.sha256(text.encode()).hexdigest()
+
+
+def event_problem(number: int, text: str, before: str, public_key: bytes) -> str | None:
+    try:
+        event = read(text)
+        signature = bytes.fromhex(event.signature)
+    except (LedgerError, ValueError, TypeError, AttributeError) as problem:
+        return f"event {number} cannot be read: {problem}"
+    if event.number != number:
+        return f"event {number} says it is number {event.number}"
+    if event.before != before:
+        return f"event {number} does not follow the event before it: one of the two was changed"
+    if event.text != text or not signed_by(public_key, event.digest, signature):
+        return f"event {number} is not as it was signed"
+    return None
+
+
+def explain(events: Sequence[Event], model: str) -> list[Event]:
+    """What led to what serves a model now, newest first: its newest release, and back to the data it came from.
+
+    An event belongs to the answer when something it produced is something a later one in the answer started from.
+    """
+    told: list[Event] = []
+    wanted: set[str] = set()
+    for event in reversed(events):
+        if event.decision.model != model:
+            continue
+        made = {str(each) for each in event.decision.outputs.values()}
+        if made & wanted or (not told and "release" in event.decision.outputs):
+            told.append(event)
+            wanted |= {str(each) for each in event.decision.inputs.values()}
+    return told

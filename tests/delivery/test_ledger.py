@@ -1,0 +1,131 @@
+"""The ledger is continued by everybody and rewritten by nobody."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from delivery.ledger import Decision, Event, Ledger, LedgerError, chain_breaks, explain, read
+from delivery.signing import Signer
+
+EVENTS = 20
+SEGMENT = 5
+
+
+def decision(number: int, **given: Any) -> Decision:
+    return Decision("2026-03-01T12:00:00Z", "ana", "deploy", "because", "churn", **({"inputs": {"n": number}} | given))
+
+
+@pytest.fixture
+def ledger(s3: Any) -> Ledger:
+    return Ledger(s3, "evidence", "dev", segment=SEGMENT)
+
+
+def chain(signer: Signer, count: int = EVENTS) -> list[str]:
+    before, texts = "0" * 64, []
+    for number in range(count):
+        event = Event(number, decision(number), before)
+        event = dataclasses.replace(event, signature=signer.sign(event.digest).hex())
+        texts.append(event.text)
+        before = event.hash
+    return texts
+
+
+def edited(texts: list[str], rng: random.Random) -> list[str]:
+    """One dishonest change of a kind and place drawn at random."""
+    at = rng.randrange(len(texts))
+    copy = list(texts)
+    document = json.loads(copy[at])
+    kind = rng.choice(["field", "drop", "swap", "insert", "spaces", "signature", "flip"])
+    if kind == "drop":
+        del copy[at if at < len(texts) - 1 else 0]  # a dropped end shows in the bucket's versions, not in the chain
+    elif kind == "swap":
+        other = (at + 1) % len(copy)
+        copy[at], copy[other] = copy[other], copy[at]
+    elif kind == "insert":
+        copy.insert(at, copy[at])
+    elif kind == "spaces":
+        copy[at] = json.dumps(document, sort_keys=True)
+    elif kind == "signature":
+        document["signature"] = "00" * 70
+        copy[at] = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    elif kind == "field":
+        document["decision"][rng.choice(["who", "why", "at", "model"])] = "somebody else"
+        copy[at] = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    else:
+        place = rng.randrange(len(copy[at]))
+        copy[at] = copy[at][:place] + chr(ord(copy[at][place]) ^ 1) + copy[at][place + 1 :]
+    return copy
+
+
+def test_an_honest_chain_has_no_breaks(signer: Signer) -> None:
+    assert list(chain_breaks(chain(signer), signer.public_key())) == []
+
+
+def test_every_one_of_a_hundred_edits_is_found(signer: Signer) -> None:
+    texts, rng = chain(signer), random.Random(7)
+    unseen = [n for n in range(100) if not list(chain_breaks(edited(texts, rng), signer.public_key()))]
+    assert unseen == []
+
+
+def test_a_ledger_signed_by_another_key_is_found(signer: Signer, s3: Any) -> None:
+    other = type(signer)()
+    assert len(list(chain_breaks(chain(other), signer.public_key()))) == EVENTS
+
+
+def test_events_come_back_in_order_through_closed_segments(ledger: Ledger, signer: Signer) -> None:
+    for number in range(SEGMENT + 3):
+        ledger.append(decision(number), signer)
+    assert len(ledger.keys("segments/")) == 1
+    assert [event.decision.inputs["n"] for event in ledger.events()] == list(range(SEGMENT + 3))
+    assert ledger.verify(signer.public_key()) == []
+
+
+def test_two_writers_at_once_lose_nothing(ledger: Ledger, signer: Signer) -> None:
+    with ThreadPoolExecutor(4) as writers:
+        list(writers.map(lambda number: ledger.append(decision(number), signer), range(12)))
+    assert sorted(event.decision.inputs["n"] for event in ledger.events()) == list(range(12))
+    assert ledger.verify(signer.public_key()) == []
+
+
+def test_an_event_written_over_or_deleted_is_found(ledger: Ledger, signer: Signer, s3: Any) -> None:
+    for number in range(4):
+        ledger.append(decision(number), signer)
+    s3.delete_object(Bucket="evidence", Key=ledger.event_key(3))
+    assert [each.number for each in ledger.verify(signer.public_key())] == [3]
+    s3.put_object(Bucket="evidence", Key=ledger.event_key(1), Body=b"{}")
+    assert {each.number for each in ledger.verify(signer.public_key())} >= {1, 2, 3}
+
+
+def test_a_lost_segment_loses_nothing(ledger: Ledger, signer: Signer, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ledger, "close_segment", lambda *_: None)
+    for number in range(SEGMENT + 1):
+        ledger.append(decision(number), signer)
+    assert len(ledger.events()) == SEGMENT + 1
+
+
+def test_an_unreadable_event_says_what_to_run() -> None:
+    with pytest.raises(LedgerError, match="slipway ledger verify"):
+        read('{"number": 1}')
+
+
+def test_the_explanation_walks_from_the_release_back_to_the_data() -> None:
+    story = [
+        ("snapshot", {}, {"data": "d1"}),
+        ("snapshot", {}, {"data": "d2"}),
+        ("train", {"data": "d1"}, {"artifact": "a1"}),
+        ("gate", {"artifact": "a1"}, {"evidence": "e1"}),
+        ("drift", {}, {"alarm": "x"}),
+        ("deploy", {"evidence": "e1"}, {"release": "r1"}),
+    ]
+    events = [
+        Event(n, dataclasses.replace(decision(n, inputs=i, outputs=o), what=what), "")
+        for n, (what, i, o) in enumerate(story)
+    ]
+    assert [event.decision.what for event in explain(events, "churn")] == ["deploy", "gate", "train", "snapshot"]
+    assert explain(events, "other") == []
