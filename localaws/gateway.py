@@ -17,6 +17,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
+from botocore.exceptions import UnknownServiceError
 from werkzeug.datastructures import EnvironHeaders, Headers
 
 from localaws import wire
@@ -182,11 +183,12 @@ class Gateway:
             if not isinstance(result, Response):
                 result = wire.answer(request.service, request.operation, request.protocol, result)
         except AwsError as error:
-            result = wire.failure(request.protocol, error, request_id=request.id, service=request.service)
+            result = _failure(request, error)
+        except NotImplementedError as error:  # moto's word for an operation it does not have
+            result = _failure(request, NotBuilt(request.service, request.operation or str(error)))
         except Exception:
             log.exception("%s:%s failed", request.service, request.operation)
-            fault = InternalFailure(f"The embedded AWS failed at {request.operation}; its log has the reason.")
-            result = wire.failure(request.protocol, fault, request_id=request.id, service=request.service)
+            result = _failure(request, InternalFailure(f"The embedded AWS failed at {request.operation}: see its log."))
         return _send(result, start_response, request.id)
 
     def _operation(self, request: Request) -> Operation | None:
@@ -234,7 +236,7 @@ class Gateway:
             request = Request(environ, caller, self.store, service=name)
             if _understood(request, path):
                 return request
-        return Request(environ, caller, self.store, service=caller.signing_name, protocol="rest-xml")
+        return Request(environ, caller, self.store, service=caller.signing_name)
 
     def _caller(self, environ: Environ) -> Caller:
         signed = environ.get("HTTP_AUTHORIZATION") or environ.get("QUERY_STRING", "")
@@ -243,6 +245,18 @@ class Gateway:
             return Caller()
         key, region, signing_name = found.groups()
         return Caller(account_from(key) or self.account_of(key) or DEFAULT_ACCOUNT, region, signing_name, key)
+
+
+def _failure(request: Request, error: AwsError) -> Response:
+    protocol = request.protocol or _protocol_of(request.service)
+    return wire.failure(protocol, error, request_id=request.id, service=request.service)
+
+
+def _protocol_of(service: str) -> str:
+    try:
+        return service_model(service).resolved_protocol
+    except UnknownServiceError:
+        return "rest-xml"
 
 
 def account_from(access_key: str) -> str | None:

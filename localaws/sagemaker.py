@@ -1,11 +1,12 @@
 """The SageMaker control plane: the tables of its modules, put together.
 
 A module that owns operations has `operations(plane) -> Mapping[str, Operation]`; a later module wins over an
-earlier one, so what executes replaces what only stores.
+earlier one, so what executes replaces what only stores. What none of them has is moto's, or a typed 501.
 """
 
 from __future__ import annotations
 
+from localaws import models, tags
 from localaws.gateway import Operation, Service
 from localaws.plane import Plane
 
@@ -14,7 +15,7 @@ def service(plane: Plane) -> Service:
     table: dict[str, Operation] = {}
     for module in MODULES:
         table |= module.operations(plane)
-    return Service("sagemaker", table, complete=True)
+    return Service("sagemaker", table)
 
 
-MODULES = ()
+MODULES = (models, tags)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -151,6 +152,7 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
     text = re.sub(r"\\p\{Alnum\}", "[A-Za-z0-9]", text)
     text = re.sub(r"\\p\{(IsAlphabetic|Alpha)\}", "[A-Za-z]", text)
     try:
-        return re.compile(text)
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # "[[" is a plain set in AWS's dialect
+            return re.compile(text)
     except re.error:
         return None
