@@ -50,5 +50,7 @@ def test_stopping_ends_the_process_and_says_whether_there_was_one(cloud: LocalCl
 
 
 def test_a_start_that_fails_shows_the_log_and_what_to_do(cloud: LocalCloud) -> None:
+    cloud.folder.mkdir()
+    (cloud.folder / "state").write_text("not a folder")
     with pytest.raises(LocalError, match=r"(?s)did not start.*slipway local reset"):
-        cloud.start(clock="nonsense")
+        cloud.start()
