@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
+PORT_SECONDS = 2.0
 POLL_SECONDS = 0.05
 
 
@@ -111,7 +112,8 @@ class LocalCloud:
         """The port it had last time when that is free, so that addresses people kept go on working; else any."""
         remembered = self.folder / "port"
         port = int(remembered.read_text()) if remembered.exists() else free_port()
-        if not is_free(port):
+        # A killed process lets go of its port a moment after it is gone.
+        if not until(lambda: is_free(port), PORT_SECONDS):
             port = free_port()
         self.folder.mkdir(parents=True, exist_ok=True)
         remembered.write_text(str(port))
