@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from localaws import behind, sagemaker
+from localaws import behind, operations, sagemaker
 from localaws.aws import Clients
+from localaws.events.courier import Courier
 from localaws.gateway import Gateway
 from localaws.plane import Plane, Settings
-from localaws.ports import Clock, RunError, Runner, Running, RunSpec, WallClock
+from localaws.ports import Clock, RunError, Runner, Running, RunSpec
 from localaws.server import Server
 from localaws.store import Store
+from localaws.watch import Watch
 
 
 @dataclass
@@ -29,6 +31,7 @@ class App:
         for close in reversed(self.plane.closers):
             close()
         self.server.stop()
+        self.plane.clock.close()
         self.plane.store.close()
 
 
@@ -45,8 +48,11 @@ def compose(settings: Settings, url: str, *, clock: Clock | None = None, runner:
     gateway = Gateway(store, behind.remote(settings.behind) if settings.behind else behind.moto())
     if not settings.behind:
         gateway.account_of = behind.moto_account
-    plane = Plane(settings, store, clock or WallClock(), runner or NoRunner(), gateway, Clients(url), url)
+    clock = clock or Clock.from_text(settings.clock)
+    watch, courier = Watch(clock, store), Courier(clock)
+    plane = Plane(settings, store, clock, runner or NoRunner(), gateway, Clients(url), url, watch, courier)
     gateway.register(sagemaker.service(plane))
+    operations.install(plane)
     return plane
 
 

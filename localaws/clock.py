@@ -126,6 +126,25 @@ class Clock:
     def stepped(cls, start: datetime | None = None) -> "Clock":
         return cls(Mode.STEPPED, start=start)
 
+    @classmethod
+    def from_text(cls, text: str) -> "Clock":
+        """The clock a setting names: `real`, `scaled:60`, `stepped` or `stepped:2026-01-05T00:00:00Z`."""
+        mode, _, detail = text.partition(":")
+        try:
+            match mode, detail:
+                case "real", "":
+                    return cls.real()
+                case "scaled", rate:
+                    return cls.scaled(float(rate))
+                case "stepped", start:
+                    return cls.stepped(datetime.fromisoformat(start) if start else None)
+        except ValueError:
+            pass
+        raise ClockModeError(
+            f"there is no clock '{text}': give real, scaled:60 (so many times faster), stepped, "
+            "or stepped:2026-01-05T00:00:00Z (standing at that instant)"
+        )
+
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def now(self) -> float:
@@ -210,6 +229,11 @@ class Clock:
             for name in work:
                 self._begin(name)
             self._held().extend(work)
+
+    def hold(self, name: str) -> Callable[[], None]:
+        """Count work that no thread has taken up yet; calling what comes back says that it is done."""
+        self._begin(name)
+        return lambda: self._end(name)
 
     def spawn(self, work: Callable[[], object], name: str) -> threading.Thread:
         """Start a thread that is busy from this moment until `work` returns."""

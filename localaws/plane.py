@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from localaws.aws import Clients
+from localaws.clock import Clock
+from localaws.events.courier import Courier
 from localaws.gateway import Gateway
-from localaws.ports import Clock, Runner
+from localaws.ports import Runner
 from localaws.store import Store
+from localaws.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Settings:
     state: Path | None = None  # where resources survive a restart; None keeps them in memory
     host: str = "127.0.0.1"
     port: int = 0
-    clock: str = "real"
+    clock: str = "real"  # or scaled:FACTOR, stepped, stepped:INSTANT
     interpreter: str | None = None  # run containers with this Python instead of making their environments
     behind: str | None = None  # URL of another AWS (LocalStack, moto) for what is not ours
     enforce_iam: bool = False
@@ -38,4 +41,6 @@ class Plane:
     gateway: Gateway
     clients: Clients
     url: str
+    watch: Watch  # metrics and alarm states
+    courier: Courier  # events to EventBridge
     closers: list[Callable[[], None]] = field(default_factory=list)

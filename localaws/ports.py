@@ -1,26 +1,13 @@
-"""What the embedded AWS needs from outside itself: a clock, and a way to run a container's program."""
+"""What the embedded AWS needs from outside itself: a way to run a container's program, and the time."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-
-class Clock(Protocol):
-    """The time every resource, schedule, bake and period follows; seconds since 1970."""
-
-    def now(self) -> float: ...
-
-    def call_at(self, when: float, action: Callable[[], None]) -> Callable[[], None]:
-        """Do `action` when the clock reaches `when`, on a thread of the clock; what comes back cancels it."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Block the calling thread until the clock moved on by so many of its own seconds."""
-        ...
+from localaws.clock import Clock
 
 
 @dataclass(frozen=True)
@@ -65,19 +52,4 @@ class RunError(Exception):
     """A program could not be started: no such image here, no interpreter, a broken Dockerfile."""
 
 
-class WallClock:
-    """The machine's own time, for when no other clock is given; it cannot be moved."""
-
-    def now(self) -> float:
-        return time.time()
-
-    def call_at(self, when: float, action: Callable[[], None]) -> Callable[[], None]:
-        import threading
-
-        timer = threading.Timer(max(0.0, when - self.now()), action)
-        timer.daemon = True
-        timer.start()
-        return timer.cancel
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+__all__ = ["Clock", "RunError", "RunSpec", "Runner", "Running"]

@@ -214,6 +214,35 @@ def test_closing_ends_threads_that_wait(stepped: Clock) -> None:
     assert ended.wait(5)
 
 
+def test_work_nobody_has_taken_up_yet_holds_the_clock_too(stepped: Clock) -> None:
+    done = stepped.hold("an event to deliver")
+    with pytest.raises(ClockStuckError, match="an event to deliver"):
+        stepped.advance(10, patience=0.05)
+    done()
+    assert stepped.advance(0) == START + timedelta(seconds=10)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "rate"), [("real", "real", 1), ("scaled:60", "scaled", 60), ("stepped", "stepped", 1)]
+)
+def test_a_setting_names_a_clock(text: str, mode: str, rate: float) -> None:
+    clock = Clock.from_text(text)
+    assert (clock.mode, clock.rate) == (mode, rate)
+    clock.close()
+
+
+@pytest.mark.parametrize("text", ["fast", "scaled", "scaled:0", "stepped:yesterday", "real:2"])
+def test_a_clock_that_does_not_exist_is_refused(text: str) -> None:
+    with pytest.raises(ClockModeError):
+        Clock.from_text(text)
+
+
+def test_a_stepped_clock_can_be_given_its_instant() -> None:
+    clock = Clock.from_text("stepped:2026-01-05T00:00:00Z")
+    assert clock.moment() == START
+    clock.close()
+
+
 def test_describe_shows_the_time_the_work_and_what_is_due(stepped: Clock) -> None:
     stepped.call_later(5, lambda: None, "hourly schedule")
     with stepped.busy("endpoint shop"):
