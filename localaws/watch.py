@@ -1,6 +1,7 @@
-"""What is measured and what it means: the metrics and alarm states of every account and region, for the other services.
+"""The metrics and alarm states of every account and region, for the other services.
 
-Endpoints and jobs put their metrics here (values with how often each came); deployments ask here whether an alarm is in ALARM.
+Endpoints and jobs put their metrics here (`metrics(...).put(metric_key(namespace, name, dimensions), values)`, each
+value with how often it came); deployments ask here whether an alarm is in ALARM.
 """
 
 import threading
@@ -22,7 +23,6 @@ class Watch:
         self._lock = threading.Lock()
 
     def metrics(self, account: str, region: str) -> Metrics:
-        """The metrics of one account and region: `metrics(...).put(metric_key(namespace, name, dimensions), values)`."""
         with self._lock:
             return self._metrics.setdefault((account, region), Metrics(self.clock.now))
 
