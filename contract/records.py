@@ -25,6 +25,8 @@ class RecordError(ValueError):
 
 def known_fields(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
     """The given fields, or an error naming every unknown one with its nearest real name and every missing one."""
+    if not isinstance(given, Mapping):
+        raise RecordError(f"{kind.__name__}: given {type(given).__name__}, expected names with values")
     fields = {each.name: each for each in dataclasses.fields(kind)}
     problems = []
     for name in sorted(set(given) - set(fields)):

@@ -162,5 +162,5 @@ class Releases:
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any] | None) -> Self:
-        fields = known_fields(cls, given or {})
+        fields = known_fields(cls, {} if given is None else given)
         return cls({name: Release.from_json(each) for name, each in (fields.get("models") or {}).items()})

@@ -37,4 +37,4 @@ def test_a_canary_of_more_than_half_is_refused_with_the_reason() -> None:
 
 def test_a_misspelt_key_is_answered_with_the_nearest() -> None:
     with pytest.raises(RecordError, match="did you mean 'weight'"):
-        Variant.from_json({"name": CHAMPION, "package": PACKAGE.to_json(), "wieght": 1})  # codespell:ignore wieght
+        Variant.from_json({"name": CHAMPION, "package": PACKAGE.to_json(), "wieght": 1})

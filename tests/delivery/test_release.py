@@ -142,7 +142,7 @@ def test_promotion_makes_the_challenger_the_champion_and_remembers_the_old_one()
         (Deploy(package(1), Rollout()), "serves already"),
         (StartExperiment("e", package(1), 0.1), "champion itself"),
         (StartExperiment("e", package(2), 1.5), "given a challenger share of 1.5; expected more than 0"),
-        (Scale("chmapion", 2), "Did you mean 'champion'"),  # codespell:ignore
+        (Scale("chmapion", 2), "Did you mean 'champion'"),
         (Scale(CHAMPION, 0), "expected 1 or more"),
         (MoveTraffic({CHAMPION: 1}), "'move traffic' does not fit state 'steady'"),
         (FinishRollout(), "'finish rollout' does not fit"),
