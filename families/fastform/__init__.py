@@ -1,0 +1,1 @@
+"""Write the fast form; needs onnx, which only training has."""

@@ -1,0 +1,114 @@
+"""Histogram gradient boosting, scikit-learn's: the first choice for tables; takes missing values as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from contract.records import Schema, Task
+from families.encoding import category_columns, lookup_tables, number_columns, settle, target_encoded
+from families.estimator import Estimator, fit_in_legs, legs_of
+from families.family import QUIET, Journal, Matrix, Table
+from families.hyperparameters import Hyperparameter
+
+if TYPE_CHECKING:
+    from families.fastform.trees import Tree
+
+
+class BoostedEstimator(Estimator):
+    """The fitted pipeline, which can be written as one tree ensemble."""
+
+    def fast_form(self) -> bytes:
+        from families.fastform.graph import ROWS, Graph
+        from families.fastform.trees import add_trees
+
+        encoder, boosting = self.pipeline["encode"], self.pipeline["model"]
+        graph, rows = Graph(self.schema), ROWS
+        tables = lookup_tables(encoder, self.schema)
+        if tables:
+            rows = graph.step("Concat", ROWS, graph.lookup(category_columns(self.schema), tables), axis=1)
+        places = self._places(tables)
+        trees = [
+            _tree(predictor.nodes, places, target)
+            for iteration in boosting._predictors  # noqa: SLF001 - scikit-learn offers no public view of its trees
+            for target, predictor in enumerate(iteration)
+        ]
+        start = np.asarray(boosting._baseline_prediction, dtype=np.float64).reshape(1, -1)  # noqa: SLF001
+        width = start.shape[1]
+        scores = graph.step("Add", add_trees(graph, rows, trees, width, "at most"), graph.constant(start))
+        return graph.finish(graph.answers(scores, width, self.schema.task))
+
+    def _places(self, tables: list[Matrix]) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Where the graph holds each feature of the trees: numbers at their column, looked up values behind all."""
+        looked_up = sum(table.shape[1] for table in tables)
+        behind = len(self.schema.columns)
+        return np.array([*number_columns(self.schema), *range(behind, behind + looked_up)], dtype=np.int64)
+
+
+def _tree(nodes: Any, places: np.ndarray[Any, np.dtype[np.int64]], target: int) -> Tree:
+    from families.fastform.trees import Tree
+
+    leaf = nodes["is_leaf"].astype(bool)
+    return Tree(
+        feature=np.where(leaf, -1, places[np.where(leaf, 0, nodes["feature_idx"])]),
+        threshold=nodes["num_threshold"],
+        left=nodes["left"].astype(np.int64),
+        right=nodes["right"].astype(np.int64),
+        missing_left=nodes["missing_go_to_left"].astype(bool),
+        values=nodes["value"].reshape(-1, 1),
+        first_target=target,
+    )
+
+
+class HistGradientBoosting:
+    name = "hist_gradient_boosting"
+    about = "histogram gradient boosting (scikit-learn)"
+    libraries = ("scikit-learn", "numpy", "skops")
+    tasks: tuple[Task, ...] = ("classification", "regression")
+    tolerance = 1e-9
+    quick: Mapping[str, Any] = {"max_iter": 30, "max_leaf_nodes": 7}
+    hyperparameters = (
+        Hyperparameter("max_iter", "integer", 200, "how many rounds of trees", 1, 5000, search=(50, 500)),
+        Hyperparameter(
+            "learning_rate", "number", 0.1, "how much each round counts", 1e-4, 1, search=(0.01, 0.3), log=True
+        ),
+        Hyperparameter("max_leaf_nodes", "integer", 31, "leaves of one tree", 2, 1024, search=(7, 63), log=True),
+        Hyperparameter("min_samples_leaf", "integer", 20, "rows a leaf needs", 1, 100_000, search=(5, 200), log=True),
+        Hyperparameter("l2_regularization", "number", 0.0, "pull of leaf values to zero", 0, 1e6, search=(0, 10)),
+        Hyperparameter("max_features", "number", 1.0, "share of columns a split looks at", 0.01, 1, search=(0.3, 1)),
+    )
+
+    def fit(
+        self, table: Table, settings: Mapping[str, Any], *, seed: int, journal: Journal = QUIET
+    ) -> BoostedEstimator:
+        from sklearn.pipeline import Pipeline
+
+        rows = settle(table.rows, table.schema)
+        encoder = target_encoded(table, seed=seed)
+        features = np.asarray(encoder.fit_transform(rows, table.target), dtype=np.float64)
+        target = table.target if table.schema.task == "regression" else table.labels
+        boosting = fit_in_legs(
+            self._begin(table, settings, seed),
+            "max_iter",
+            legs_of(settings["max_iter"]),
+            lambda model: model.fit(features, target),
+            journal,
+        )
+        boosting._bin_mapper.n_threads = 1  # noqa: SLF001 - else the artifact would tell the cores of its machine
+        return BoostedEstimator(Pipeline([("encode", encoder), ("model", boosting)]), table.schema)
+
+    def _begin(self, table: Table, settings: Mapping[str, Any], seed: int) -> Any:
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+        kinds = {"classification": HistGradientBoostingClassifier, "regression": HistGradientBoostingRegressor}
+        kind = kinds[table.schema.task]
+        return kind(**settings, random_state=seed, warm_start=True, early_stopping=False)
+
+    def load(self, folder: Path, schema: Schema) -> BoostedEstimator:
+        return BoostedEstimator.load(folder, schema)
+
+
+FAMILY = HistGradientBoosting()
