@@ -26,6 +26,7 @@ class Settings:
     port: int = 0
     clock: str = "real"  # or scaled:FACTOR, stepped, stepped:INSTANT
     interpreter: str | None = None  # run containers with this Python instead of making their environments
+    backend: str | None = None  # docker, namespace or process; None takes the best one that works here
     behind: str | None = None  # URL of another AWS (LocalStack, moto) for what is not ours
     enforce_iam: bool = False
 
