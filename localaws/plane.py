@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from localaws.aws import Clients
+from localaws.board import Board
 from localaws.clock import Clock
 from localaws.events.courier import Courier
 from localaws.gateway import Gateway
@@ -44,4 +45,5 @@ class Plane:
     url: str
     watch: Watch  # metrics and alarm states
     courier: Courier  # events to EventBridge
+    board: Board = field(default_factory=Board)  # the jobs that run now
     closers: list[Callable[[], None]] = field(default_factory=list)
