@@ -57,7 +57,7 @@ def compose(settings: Settings, url: str, *, clock: Clock | None = None, runner:
     if runner is None:
         runner = local_runner(settings)
         closers.append(runner.close)
-    plane = Plane(settings, store, clock, runner, gateway, Clients(url), url, watch, courier, closers)
+    plane = Plane(settings, store, clock, runner, gateway, Clients(url), url, watch, courier, closers=closers)
     gateway.register(sagemaker.service(plane))
     operations.install(plane)
     return plane
