@@ -23,6 +23,7 @@ from monitoring.layout import COARSE, FINE, UNSEEN, CategoryColumn, Counts, Layo
 VERSION = 1
 BLOCK = 1 << 14  # rows at a time: blocks stay in cache, and their sums stay below 2**53
 BOUND = 2.0**38  # quanta; a value farther than 2**18 standard deviations from the centre is counted as that far
+LIMB = 1 << 19  # a block's squares of smaller numbers add up to less than 2**53
 NAMES = 256  # how many unseen levels are kept by name
 
 
@@ -353,9 +354,17 @@ def _add_moments(values: Floats, column: NumericColumn, tally: _Tally, low: floa
     np.rint(quanta, out=quanta)
     tally.total += int(quanta.sum())
     np.multiply(quanta, 2.0 ** (COARSE - FINE), out=quanta)
-    np.clip(quanta, -(2.0**19), 2.0**19, out=quanta)
     np.rint(quanta, out=quanta)
-    tally.squares += int(quanta @ quanta)
+    tally.squares += _squared(quanta)
+
+
+def _squared(quanta: Floats) -> int:
+    """The exact sum of squares of a block of whole numbers up to 2**28, in two limbs when they are large."""
+    if max(quanta.max(), -quanta.min()) < LIMB:
+        return int(quanta @ quanta)
+    high = np.rint(quanta / LIMB)
+    low = quanta - high * LIMB
+    return int(high @ high) * LIMB * LIMB + 2 * int(high @ low) * LIMB + int(low @ low)
 
 
 def _count_categories(frame: pl.DataFrame, layout: Layout) -> Profile:
