@@ -84,7 +84,7 @@ def find_uv(environment: Path) -> list[str]:
 def make(environment: Path, locks: list[Path], *, editable: bool) -> None:
     """Bring one environment to exactly what its locks say, unless its stamp says it is there already."""
     stamp = environment / ".slipway-stamp"
-    wanted = stamp_of([*locks, ROOT / "pyproject.toml"] if editable else locks)
+    wanted = stamp_of([*locks, ROOT / "pyproject.toml", *sorted(ROOT.glob("*/_*.c"))] if editable else locks)
     if stamp.exists() and stamp.read_text() == wanted:
         print(f"  {environment.relative_to(ROOT)} is up to date")
         return

@@ -1,0 +1,64 @@
+"""text/csv: a line per row; the label, then the probability of each class in the order of the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+import msgspec
+import numpy as np
+
+from inference.predictions import Predictions
+
+MEDIA_TYPES = ("text/csv",)
+PIECE = 8192
+_to_json = msgspec.json.Encoder().encode
+
+
+def encode(predictions: Predictions, parameters: Mapping[str, str]) -> bytes:
+    return _header(predictions, parameters) + _lines(predictions, 0, len(predictions))
+
+
+def parts(predictions: Predictions, parameters: Mapping[str, str]) -> Iterator[bytes]:
+    header = _header(predictions, parameters)
+    for start in range(0, len(predictions), PIECE):
+        yield (b"" if start else header) + _lines(predictions, start, start + PIECE)
+
+
+def _header(predictions: Predictions, parameters: Mapping[str, str]) -> bytes:
+    if parameters.get("header") != "present":
+        return b""
+    if not predictions.is_classification:
+        return quoted(predictions.schema.target) + b"\n"
+    names = [quoted(predictions.schema.target)] if predictions.output != "probabilities" else []
+    if predictions.output != "labels":
+        names += [quoted(f"{predictions.schema.target}={each}") for each in predictions.schema.classes]
+    return b",".join(names) + b"\n"
+
+
+def _lines(predictions: Predictions, start: int, stop: int) -> bytes:
+    values = predictions.values[start:stop]
+    if predictions.output == "labels" and predictions.is_classification:
+        return b"\n".join(_labels(predictions, values)) + b"\n"
+    # Text of many numbers at once: a list of lists as JSON, its brackets taken for line ends.
+    numbers = _to_json(values.tolist())[2:-2].replace(b"null", b"")
+    if predictions.output == "probabilities" or not predictions.is_classification:
+        return numbers.replace(b"],[", b"\n") + b"\n"
+    lines = zip(_labels(predictions, values), numbers.split(b"],["), strict=True)
+    return b"".join([b"%b,%b\n" % line for line in lines])
+
+
+def _labels(predictions: Predictions, values: np.ndarray) -> list[bytes]:
+    classes = _quoted_all(predictions.schema.classes)
+    return [classes[at] for at in values.argmax(axis=1).tolist()]
+
+
+@lru_cache(maxsize=64)
+def _quoted_all(classes: tuple[str, ...]) -> list[bytes]:
+    return [quoted(each) for each in classes]
+
+
+def quoted(text: str) -> bytes:
+    if any(each in text for each in ',"\r\n'):
+        text = '"' + text.replace('"', '""') + '"'
+    return text.encode()
