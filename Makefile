@@ -11,7 +11,7 @@ help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup:  ## make the virtual environments from the hash-locked requirements
-	@$(PYTHON) tools/setup.py
+	@$(PYTHON) tools/setup.py $(addprefix --with ,$(WITH))
 
 lock:  ## compile pyproject's dependency groups into requirements/*.txt
 	@$(PYTHON) tools/lock.py

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from contract.records import Schema
 from families.family import FamilyError, Matrix, Table
@@ -88,3 +89,10 @@ def lookup_tables(encoder: ColumnTransformer, schema: Schema) -> list[Matrix]:
     return [
         answers[: len(slots(schema, at)), column * width : (column + 1) * width] for column, at in enumerate(places)
     ]
+
+
+def feature_places(encoder: ColumnTransformer, schema: Schema) -> npt.NDArray[np.int64]:
+    """Where the fast form holds each encoded feature: numbers at their own column, looked up values behind them all."""
+    looked_up = sum(table.shape[1] for table in lookup_tables(encoder, schema))
+    behind = len(schema.columns)
+    return np.array([*number_columns(schema), *range(behind, behind + looked_up)], dtype=np.int64)

@@ -23,6 +23,8 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 LEGS = 4
 # The types of scikit-learn our families use beyond those skops trusts itself; none of them runs code when loaded.
 TRUSTED = (
+    "numpy.clip",
+    "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.model_selection._split.KFold",
     "sklearn.model_selection._split.StratifiedKFold",
@@ -42,7 +44,10 @@ class Estimator:
         settled = settle(rows, self.schema)
         if self.schema.task == "regression":
             return np.asarray(self.pipeline.predict(settled), dtype=np.float64).reshape(-1, 1)
-        return np.asarray(self.pipeline.predict_proba(settled), dtype=np.float64)
+        chances = np.asarray(self.pipeline.predict_proba(settled), dtype=np.float64)
+        # Of two classes the first has what the second leaves: summed apart they can differ in the last bit, and a tie
+        # would fall to either.
+        return np.stack([1 - chances[:, 1], chances[:, 1]], axis=1) if chances.shape[1] == 2 else chances
 
     def save(self, folder: Path) -> None:
         (folder / FILE).write_bytes(dump(self.pipeline))
@@ -66,8 +71,24 @@ def dump(pipeline: Any) -> bytes:
     for name in given.namelist():
         stem, _, ending = name.rpartition(".")
         if name != "schema.json":
-            parts[f"{names.get(stem, stem)}.{ending}"] = given.read(name)
+            parts[f"{names.get(stem, stem)}.{ending}"] = _without_padding(given.read(name))
     return _zipped(parts)
+
+
+def _without_padding(part: bytes) -> bytes:
+    """An array of records has unset bytes between its fields, different each time: clear them."""
+    if not part.startswith(np.lib.format.MAGIC_PREFIX):
+        return part
+    array = np.load(io.BytesIO(part), allow_pickle=False)
+    if array.dtype.names is None:
+        return part
+    plain = np.zeros(array.nbytes, dtype=np.uint8)
+    cleared, written = plain.view(array.dtype).reshape(array.shape), io.BytesIO()
+    for name in array.dtype.names:
+        cleared[name] = array[name]
+    # Not np.save: it copies field by field, and leaves between them whatever was in memory.
+    np.lib.format.write_array_header_1_0(written, np.lib.format.header_data_from_array_1_0(cleared))
+    return written.getvalue() + plain.tobytes()
 
 
 def _zipped(parts: dict[str, bytes]) -> bytes:

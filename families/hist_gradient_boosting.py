@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from contract.records import Schema, Task
-from families.encoding import category_columns, lookup_tables, number_columns, settle, target_encoded
+from families.encoding import feature_places, settle, target_encoded
 from families.estimator import Estimator, fit_in_legs, legs_of
-from families.family import QUIET, Journal, Matrix, Table
+from families.family import QUIET, Journal, Table
 from families.hyperparameters import Hyperparameter
 
 if TYPE_CHECKING:
@@ -22,15 +22,13 @@ class BoostedEstimator(Estimator):
     """The fitted pipeline, which can be written as one tree ensemble."""
 
     def fast_form(self) -> bytes:
-        from families.fastform.graph import ROWS, Graph
-        from families.fastform.trees import add_trees
+        from families.fastform.graph import Graph
+        from families.fastform.trees import add_trees, encoded_rows
 
         encoder, boosting = self.pipeline["encode"], self.pipeline["model"]
-        graph, rows = Graph(self.schema), ROWS
-        tables = lookup_tables(encoder, self.schema)
-        if tables:
-            rows = graph.step("Concat", ROWS, graph.lookup(category_columns(self.schema), tables), axis=1)
-        places = self._places(tables)
+        graph = Graph(self.schema)
+        rows = encoded_rows(graph, encoder, self.schema)
+        places = feature_places(encoder, self.schema)
         trees = [
             _tree(predictor.nodes, places, target)
             for iteration in boosting._predictors  # noqa: SLF001 - scikit-learn offers no public view of its trees
@@ -40,12 +38,6 @@ class BoostedEstimator(Estimator):
         width = start.shape[1]
         scores = graph.step("Add", add_trees(graph, rows, trees, width, "at most"), graph.constant(start))
         return graph.finish(graph.answers(scores, width, self.schema.task))
-
-    def _places(self, tables: list[Matrix]) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Where the graph holds each feature of the trees: numbers at their column, looked up values behind all."""
-        looked_up = sum(table.shape[1] for table in tables)
-        behind = len(self.schema.columns)
-        return np.array([*number_columns(self.schema), *range(behind, behind + looked_up)], dtype=np.int64)
 
 
 def _tree(nodes: Any, places: np.ndarray[Any, np.dtype[np.int64]], target: int) -> Tree:

@@ -5,6 +5,7 @@ dev.txt is compiled first; every other lock is held to its versions, so one envi
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 UNLOCKED = {"tools", "dev"}
+APART = {"tensorflow"}  # disagrees with the others about a dependency, so it has an environment of its own
 
 
 def compile_group(group: str, held_to: Path | None) -> None:
@@ -30,7 +32,8 @@ def compile_group(group: str, held_to: Path | None) -> None:
     command += ["--no-emit-index-url", "--no-header", "--quiet", "--output-file", str(out)]
     if held_to is not None:
         command += ["--constraints", str(held_to)]
-    subprocess.run(command, cwd=ROOT, check=True)
+    environment = {"UV_FIND_LINKS": os.environ.get("PIP_FIND_LINKS", "")} | os.environ
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
     print(f"requirements/{out.name}: {sum('==' in line for line in out.read_text().splitlines())} packages")
 
 
@@ -38,7 +41,7 @@ def main() -> int:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     compile_group("dev", None)
     for group in sorted(set(groups) - UNLOCKED):
-        compile_group(group, ROOT / "requirements" / "dev.txt")
+        compile_group(group, None if group in APART else ROOT / "requirements" / "dev.txt")
     return 0
 
 

@@ -46,6 +46,9 @@ class Graph:
             return ROWS
         return self.step("Gather", ROWS, self.constant(at, np.int64), axis=1)
 
+    def as_numbers(self, truths: str) -> str:
+        return self.step("Cast", truths, to=TensorProto.DOUBLE)
+
     def lookup(self, at: Sequence[int], tables: Sequence[Matrix]) -> str:
         """What each category column's level stands for: [rows, columns * width], each column's values side by side.
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 
+from contract.records import Schema
+from families.encoding import category_columns, lookup_tables
 from families.family import Matrix
+from families.fast import ROWS
 from families.fastform.graph import TREES, Graph
+
+if TYPE_CHECKING:
+    from sklearn.compose import ColumnTransformer
 
 Comparison = Literal["at most", "below"]
 MODES = {"at most": 0, "below": 1}
@@ -32,6 +38,17 @@ class Tree:
     missing_left: npt.NDArray[np.bool_]
     values: Matrix
     first_target: int = 0
+
+
+def encoded_rows(graph: Graph, encoder: ColumnTransformer, schema: Schema, *, single: bool = False) -> str:
+    """The input matrix with what its levels stand for behind it; `single` rounds to float32 as some libraries do."""
+    tables = lookup_tables(encoder, schema)
+    rows = ROWS
+    if tables:
+        rows = graph.step("Concat", ROWS, graph.lookup(category_columns(schema), tables), axis=1)
+    if single:
+        rows = graph.step("Cast", graph.step("Cast", rows, to=TensorProto.FLOAT), to=TensorProto.DOUBLE)
+    return rows
 
 
 def add_trees(graph: Graph, rows: str, trees: Sequence[Tree], targets: int, comparison: Comparison) -> str:

@@ -55,11 +55,30 @@ def problems_of(family: Family) -> list[str]:
     return [problem for task in family.tasks for problem in known[task]]
 
 
+def quick_settings(family: Family, problem: str) -> dict[str, Any]:
+    """A quick fit's hyperparameters; only a class named by its path differs from problem to problem."""
+    settings = read_all(family.hyperparameters, family.quick)
+    if family.name == "custom" and problem == "regression":
+        settings["class_path"] = settings["class_path"].replace("Classifier", "Regressor")
+    return settings
+
+
 @cache
 def fitted(family: str, problem: str) -> Model:
     found = discover()[family]
-    settings = read_all(found.hyperparameters, found.quick)
-    return found.fit(table_of(problem), settings, seed=3)
+    return found.fit(table_of(problem), quick_settings(found, problem), seed=3)
+
+
+@pytest.fixture
+def fitted_here() -> dict[str, Model]:
+    """Every family whose library is here, fitted to its first problem."""
+    here = (family for family in discover().values() if not missing_libraries(family))
+    return {family.name: fitted(family.name, problems_of(family)[0]) for family in here}
+
+
+@pytest.fixture
+def settings(family: Family, problem: str) -> dict[str, Any]:
+    return quick_settings(family, problem)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,6 +16,8 @@ import pytest
 from onnx import numpy_helper
 
 from contract.places import FAST_FORM
+from contract.records import Manifest
+from families.artifact import seal
 from families.discovery import discover, missing_libraries
 from families.family import Family, FamilyError, Matrix, Model, Table
 from families.fast import FastModel
@@ -54,6 +57,7 @@ def test_a_loaded_model_answers_as_the_saved_one(
     family: Family, model: Model, table: Table, adversarial: Matrix, tmp_path: Path
 ) -> None:
     model.save(tmp_path)
+    seal(tmp_path, Manifest(family.name, table.schema, {}, {}, "data", "code", 0, "test"))
     loaded = family.load(tmp_path, table.schema)
     np.testing.assert_array_equal(loaded.predict(adversarial), model.predict(adversarial))
     assert loaded.fast_form() == model.fast_form()
@@ -87,7 +91,7 @@ def test_the_fast_form_answers_as_the_training_library(
 
 def test_the_fast_form_answers_a_million_rows(model: Model, table: Table, problem: str) -> None:
     if problem == "multiclass":
-        pytest.skip("the binary problem shows it")
+        pytest.skip("two classes and a number show it")
     fast = FastModel(fast_form_of(model))
     million = np.tile(table.rows, (1_000_000 // len(table.rows) + 1, 1))[:1_000_000]
     answers = fast.predict(million)
@@ -143,9 +147,8 @@ class KeepingJournal:
 
 
 def test_a_fit_resumed_from_a_checkpoint_ends_as_one_never_interrupted(
-    family: Family, model: Model, table: Table, problem: str, tmp_path: Path
+    family: Family, model: Model, table: Table, settings: Mapping[str, Any], tmp_path: Path
 ) -> None:
-    settings = read_all(family.hyperparameters, family.quick)
     first = KeepingJournal(stop_at=1)
     try:
         family.fit(table, settings, seed=3, journal=first)
@@ -166,36 +169,31 @@ def bytes_of(model: Model, folder: Path) -> dict[str, str]:
 FIT_AGAIN = """
 import importlib.util, json, sys, tempfile
 from pathlib import Path
-spec = importlib.util.spec_from_file_location("again", sys.argv[1])
-again = importlib.util.module_from_spec(spec); spec.loader.exec_module(again)
-conftest = importlib.util.spec_from_file_location("tables", sys.argv[2])
-tables = importlib.util.module_from_spec(conftest); conftest.loader.exec_module(tables)
-made = {}
-for family in tables.discover().values():
-    if not tables.missing_libraries(family):
-        problem = tables.problems_of(family)[0]
-        made[family.name] = again.bytes_of(tables.fitted(family.name, problem), Path(tempfile.mkdtemp()) / "model")
-print(json.dumps(made))
+
+def module(name, path):
+    spec = importlib.util.spec_from_file_location(name, path)
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+tables, here = module("tables", sys.argv[1]), module("here", sys.argv[2])
+models = {
+    family.name: tables.fitted(family.name, tables.problems_of(family)[0])
+    for family in tables.discover().values()
+    if not tables.missing_libraries(family)
+}
+print(json.dumps({name: here.bytes_of(model, Path(tempfile.mkdtemp()) / "model") for name, model in models.items()}))
 """
 
 
-@pytest.fixture(scope="session")
-def made_elsewhere() -> dict[str, dict[str, str]]:
-    """The files of every family's model, fitted again in a process of its own."""
-    here = Path(__file__)
-    command = [sys.executable, "-c", FIT_AGAIN, str(here), str(here.with_name("conftest.py"))]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=here.parents[2])
-    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
-
-
 def test_same_seed_data_and_versions_give_the_same_bytes_in_another_process(
-    family: Family, model: Model, problem: str, tmp_path: Path, made_elsewhere: dict[str, dict[str, str]]
+    fitted_here: dict[str, Model], tmp_path: Path
 ) -> None:
-    if problem == "multiclass":
-        pytest.skip("the binary problem shows it")
-    if family.tasks[0] == "classification" and problem == "regression":
-        pytest.skip("the binary problem shows it")
-    assert bytes_of(model, tmp_path / "model") == made_elsewhere[family.name]
+    here = Path(__file__)
+    command = [sys.executable, "-c", FIT_AGAIN, str(here.with_name("conftest.py")), str(here)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=here.parents[2])
+    ours = {name: bytes_of(model, tmp_path / name) for name, model in fitted_here.items()}
+    assert ours == json.loads(done.stdout.splitlines()[-1])
 
 
 def test_wrong_rows_are_refused_with_what_was_expected(
