@@ -1,0 +1,1 @@
+"""Champion against challenger on live traffic: watched at any time, with direction and guardrails."""
