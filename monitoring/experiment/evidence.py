@@ -93,7 +93,8 @@ class Evidence:
     def estimate(self) -> Array:
         """The most likely effect, refined by a parabola through the best grid point and its neighbours."""
         x, y = self.grid.effects, self.log_likelihood
-        best = np.clip(y.argmax(axis=-1), 1, len(x) - 2)
+        towards_zero = 1e-9 * np.abs(x) / self.grid.scale  # without any evidence, the estimate is no effect
+        best = np.clip((y - towards_zero).argmax(axis=-1), 1, len(x) - 2)
         left, middle, right = (np.take_along_axis(y, best[..., None] + k, axis=-1)[..., 0] for k in (-1, 0, 1))
         a, b = x[best] - x[best - 1], x[best + 1] - x[best]
         bend = b * left + a * right - (a + b) * middle

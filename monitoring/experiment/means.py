@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from monitoring.experiment.evidence import Array, Evidence, Grid
 
+ROUNDING = 1e-6  # of the effect that matters: a spread below is no spread, it is what is left of sums of equal values
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -78,7 +80,8 @@ class Differences:
         told = self.champion_n * self.challenger_n / np.maximum(self.champion_n + self.challenger_n, 1)
         told = np.where(usable, told, 0)
         variance = before(told * self.spread**2, told, self.spread**2)  # of one unit, from earlier looks
-        weight = np.where(variance > 0, told / np.where(variance > 0, variance, 1), 0)
+        real = variance > (ROUNDING * grid.scale) ** 2
+        weight = np.where(real, told / np.where(real, variance, 1), 0)
         found = np.cumsum(weight * self.d, axis=-1)[..., None]
         precision = np.cumsum(weight, axis=-1)[..., None]
         noise = np.cumsum(weight**2 * self.v, axis=-1)[..., None]

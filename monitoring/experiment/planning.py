@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from monitoring.experiment.experiment import Experiment, Guardrail, Metric
 from monitoring.experiment.guardrails import log_e_negligible
 
 WALKS = 4000
-BATCH = 500  # walks at a time: bounds memory
+BATCH = 100  # walks at a time: bounds memory
 STEP = 0.15  # of information, in units of the minimum effect: a planned size is about a hundred of these
 STEPS = 200
 SEED = 20_261
@@ -81,16 +82,16 @@ def plan(
         ends = np.minimum(np.maximum(stops.promoted / per_request, safe_after), stops.given_up / per_request)
         return math.ceil(float(np.minimum(ends, needed).mean()))
 
-    expected_at_minimum = expected(at_minimum)
+    requests, expected_at_minimum = math.ceil(needed), expected(at_minimum)
     return Plan(
-        requests=math.ceil(needed),
+        requests=requests,
         power=power,
         fixed_size=fixed_size(experiment, challenger_share, power),
         expected_at_minimum=expected_at_minimum,
         expected_at_twice=expected(walk(experiment, 2.0)),
         expected_at_none=expected(walk(experiment, 0.0)),
         for_proof_of_safety=math.ceil(_quantile(safe_after, power)),
-        days=None if requests_per_day is None else needed / requests_per_day,
+        days=None if requests_per_day is None else requests / requests_per_day,
         expected_days=None if requests_per_day is None else expected_at_minimum / requests_per_day,
     )
 
@@ -121,6 +122,11 @@ class Stops:
 
 def walk(experiment: Experiment, effect: float) -> Stops:
     """Where the evidence crosses its levels when the challenger is better by `effect` times the minimum effect."""
+    return _walk(experiment.promotion_level, experiment.false_no_difference, experiment.sided == "two", effect)
+
+
+@lru_cache(maxsize=32)
+def _walk(promotion_level: float, no_difference_level: float, two_sided: bool, effect: float) -> Stops:
     dice = np.random.default_rng(SEED)
     grid = Grid(1.0, (-1.0, 1.0))
     told = STEP * np.arange(1, STEPS + 1)
@@ -130,10 +136,10 @@ def walk(experiment: Experiment, effect: float) -> Stops:
         found = np.cumsum(dice.normal(effect * STEP, math.sqrt(STEP), (BATCH, STEPS)), axis=-1)
         log_likelihood = found[..., None] * grid.effects - grid.effects**2 * told[:, None] / 2
         evidence = Evidence(grid, log_likelihood)
-        none_worth_having = evidence.log_e_below(1.0) >= math.log(1 / experiment.false_no_difference)
-        if experiment.sided == "two":
-            none_worth_having &= evidence.log_e_above(-1.0) >= math.log(1 / experiment.false_no_difference)
-        better = (evidence.log_e_above(0.0) >= math.log(1 / experiment.promotion_level)) & ~none_worth_having
+        none_worth_having = evidence.log_e_below(1.0) >= math.log(1 / no_difference_level)
+        if two_sided:
+            none_worth_having &= evidence.log_e_above(-1.0) >= math.log(1 / no_difference_level)
+        better = (evidence.log_e_above(0.0) >= math.log(1 / promotion_level)) & ~none_worth_having
         promoted.append(_first(better, told))
         given_up.append(_first(none_worth_having, told))
     up, down = np.concatenate(promoted), np.concatenate(given_up)
