@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
             port=given.port,
             clock=given.clock,
             interpreter=given.interpreter,
+            backend=given.backend,
             behind=given.behind,
             enforce_iam=given.enforce_iam,
         )
@@ -61,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", help="scratch folder for jobs and models")
     parser.add_argument("--clock", default="real", help="real, scaled:FACTOR or stepped")
     parser.add_argument("--interpreter", help="Python to run containers with, instead of their own environments")
+    parser.add_argument(
+        "--backend", choices=["docker", "namespace", "process"], help="how containers run; without it the best there is"
+    )
     parser.add_argument("--behind", help="URL of another AWS for what is not ours, instead of moto in this process")
     parser.add_argument("--enforce-iam", action="store_true", help="decide every call by the caller's policies")
     parser.add_argument("--ready-file", help="written with url and pid once it listens")

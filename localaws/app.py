@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from localaws import behind, operations, sagemaker
 from localaws.aws import Clients
 from localaws.events.courier import Courier
 from localaws.gateway import Gateway
 from localaws.plane import Plane, Settings
-from localaws.ports import Clock, RunError, Runner, Running, RunSpec
+from localaws.ports import Clock, Runner
+from localaws.runner.local import LocalRunner
 from localaws.server import Server
 from localaws.store import Store
 from localaws.watch import Watch
@@ -50,14 +53,19 @@ def compose(settings: Settings, url: str, *, clock: Clock | None = None, runner:
         gateway.account_of = behind.moto_account
     clock = clock or Clock.from_text(settings.clock)
     watch, courier = Watch(clock, store), Courier(clock)
-    plane = Plane(settings, store, clock, runner or NoRunner(), gateway, Clients(url), url, watch, courier)
+    closers: list[Callable[[], None]] = []
+    if runner is None:
+        runner = local_runner(settings)
+        closers.append(runner.close)
+    plane = Plane(settings, store, clock, runner, gateway, Clients(url), url, watch, courier, closers=closers)
     gateway.register(sagemaker.service(plane))
     operations.install(plane)
     return plane
 
 
-class NoRunner:
-    """Says that nothing can be run."""
-
-    def run(self, spec: RunSpec) -> Running:
-        raise RunError(f"Nothing here can run {spec.image}.")
+def local_runner(settings: Settings) -> LocalRunner:
+    return LocalRunner(
+        [settings.containers],
+        interpreter=Path(settings.interpreter) if settings.interpreter else None,
+        backend=settings.backend,
+    )

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import UnknownServiceError
 from werkzeug.datastructures import EnvironHeaders, Headers
 
-from localaws import wire
+from localaws import cbor, wire
 from localaws.errors import AwsError, InternalFailure, NotBuilt
 from localaws.shapes import check, operation_model, service_model
 from localaws.store import Scope, Store
@@ -227,6 +227,9 @@ class Gateway:
             prefix, _, operation = target.rpartition(".")
             service = self._targets.get(prefix, caller.signing_name)
             return Request(environ, caller, self.store, service=service, operation=operation, protocol="json")
+        if "HTTP_SMITHY_PROTOCOL" in environ and (found := cbor.PATH.fullmatch(path)):
+            service = self._targets.get(found[1], caller.signing_name)
+            return Request(environ, caller, self.store, service=service, operation=found[2], protocol=cbor.PROTOCOL)
         if path.startswith("/endpoints/"):
             operation = INVOCATIONS.get(path[path.rfind("/") :], "")
             return Request(

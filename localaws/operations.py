@@ -1,10 +1,17 @@
 """The operations side of the embedded AWS, wired: clock, alarms, events, schedules, scaling, faults, permissions."""
 
+from localaws import cloudwatch
+from localaws.alarms.actions import notify
+from localaws.alarms.watchman import Watchman
 from localaws.clock_page import clock_page
 from localaws.plane import Plane
 
 
 def install(plane: Plane) -> None:
     """Register the services, pages and guards of the operations side."""
+    watchman = Watchman(plane.clock, plane.store, plane.watch, plane.courier)
+    plane.gateway.register(cloudwatch.service(plane, watchman))
+    watchman.actors["arn:aws:sns:"] = notify(plane.clients)
+    watchman.start()
     plane.gateway.pages["/_localaws/clock"] = clock_page(plane.clock)
     plane.closers.append(plane.courier.close)

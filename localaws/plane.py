@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from localaws.aws import Clients
+from localaws.board import Board
 from localaws.clock import Clock
 from localaws.events.courier import Courier
 from localaws.gateway import Gateway
@@ -26,6 +27,7 @@ class Settings:
     port: int = 0
     clock: str = "real"  # or scaled:FACTOR, stepped, stepped:INSTANT
     interpreter: str | None = None  # run containers with this Python instead of making their environments
+    backend: str | None = None  # docker, namespace or process; None takes the best one that works here
     behind: str | None = None  # URL of another AWS (LocalStack, moto) for what is not ours
     enforce_iam: bool = False
 
@@ -43,4 +45,5 @@ class Plane:
     url: str
     watch: Watch  # metrics and alarm states
     courier: Courier  # events to EventBridge
+    board: Board = field(default_factory=Board)  # the jobs that run now
     closers: list[Callable[[], None]] = field(default_factory=list)

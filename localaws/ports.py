@@ -21,6 +21,7 @@ class RunSpec:
     entrypoint: tuple[str, ...] = ()  # replaces the image's own when not empty
     environment: Mapping[str, str] = field(default_factory=dict)
     isolated: bool = False  # EnableNetworkIsolation
+    port: int | None = None  # the loopback port a server must listen on; None for a job
 
 
 class Running(Protocol):
@@ -30,15 +31,15 @@ class Running(Protocol):
     def pid(self) -> int: ...
 
     def lines(self) -> Iterator[str]:
-        """What it prints (both streams), line by line, until it ends."""
+        """What it prints (both streams), line by line, until it ends; to be read once, or it blocks on a full pipe."""
         ...
 
     def wait(self, timeout: float | None = None) -> int | None:
-        """The exit code, or None when it still runs after `timeout` real seconds."""
+        """The exit code (128 + n when signal n ended it), or None when it still runs after `timeout` real seconds."""
         ...
 
     def terminate(self, grace: float) -> int:
-        """SIGTERM to its process group, SIGKILL after `grace` real seconds; the exit code."""
+        """SIGTERM to its first process, SIGKILL to all of them after `grace` real seconds; the exit code."""
         ...
 
 

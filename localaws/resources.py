@@ -127,12 +127,12 @@ def page(
     if key:
         order = params.get("SortOrder")
         bodies = sorted(bodies, key=key, reverse=order == "Descending" if order else newest_first)
-    start = _position(params.get("NextToken"))
+    start = position(params.get("NextToken"))
     size = params.get("MaxResults", size)
     member = list_member(request.service, request.operation)
     answer: dict[str, Any] = {member: bodies[start : start + size]}
     if start + size < len(bodies):
-        answer["NextToken"] = base64.urlsafe_b64encode(json.dumps({"from": start + size}).encode()).decode()
+        answer["NextToken"] = token(start + size)
     return answer
 
 
@@ -142,11 +142,17 @@ def list_member(service: str, operation: str) -> str:
     return next(name for name, member in shape.members.items() if member.type_name == "list") if shape else ""
 
 
-def _position(token: str | None) -> int:
-    if not token:
+def token(start: int) -> str:
+    """What a client sends back to go on at `start`."""
+    return base64.urlsafe_b64encode(json.dumps({"from": start}).encode()).decode()
+
+
+def position(given: str | None) -> int:
+    """Where a token says to go on."""
+    if not given:
         return 0
     try:
-        return int(json.loads(base64.urlsafe_b64decode(token))["from"])
+        return int(json.loads(base64.urlsafe_b64decode(given))["from"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValidationException("Invalid NextToken: it was not given by this operation.") from error
 

@@ -27,6 +27,13 @@ class Handler(MotoRequestHandler):
         """Quiet: operations log what matters."""
 
     @override
+    def handle_expect_100(self) -> bool:
+        """Answer at once: a client that asked waits a second for it."""
+        said = super().handle_expect_100()
+        self.wfile.flush()
+        return said
+
+    @override
     def run_wsgi(self) -> None:
         super().run_wsgi()
         self.wfile.flush()

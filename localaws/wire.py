@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import gzip
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -21,6 +22,7 @@ from botocore.model import ListShape, MapShape, OperationModel, Shape, Structure
 from botocore.utils import parse_timestamp
 from werkzeug.datastructures import Headers, MultiDict
 
+from localaws import cbor
 from localaws.errors import AwsError
 from localaws.shapes import known, operation_model, service_model
 
@@ -71,11 +73,15 @@ def parse(
 ) -> dict[str, Any]:
     """The parameters of an operation, known members only."""
     model = operation_model(service, operation)
+    if headers.get("Content-Encoding") == "gzip":  # SDKs compress large PutMetricData
+        body = gzip.decompress(body)
     match protocol:
         case "json":
             return _from_json(model.input_shape, _json(body)) if model.input_shape else {}
         case "rest-json":
             return _from_rest(model, path, query, headers, body)
+        case cbor.PROTOCOL:
+            return _from_json(model.input_shape, cbor.read(body)) if model.input_shape else {}
         case _:
             return _from_query(service, operation, body.decode() or query)
 
@@ -176,6 +182,9 @@ def answer(service: str, operation: str, protocol: str, result: Mapping[str, Any
     match protocol:
         case "json" | "rest-json":
             return _json_answer(model, protocol, body)
+        case cbor.PROTOCOL:
+            headers = {"Content-Type": cbor.CONTENT_TYPE, "smithy-protocol": "rpc-v2-cbor"}
+            return Response(200, headers, cbor.write(model.output_shape, body))
         case _:
             return _query_answer(service, operation, body)
 
@@ -246,6 +255,10 @@ def _query_answer(service: str, operation: str, body: dict[str, Any]) -> Respons
 
 def failure(protocol: str, error: AwsError, *, request_id: str, service: str = "") -> Response:
     """An error in the client's protocol."""
+    if protocol == cbor.PROTOCOL:
+        headers = {"Content-Type": cbor.CONTENT_TYPE, "smithy-protocol": "rpc-v2-cbor"}
+        headers["x-amzn-query-error"] = f"{error.code};Sender"
+        return Response(error.status, headers, cbor.write_error(error.code, error.message))
     if protocol in {"json", "rest-json"}:
         body = {"__type": error.code, "message": error.message, "Message": error.message, **error.members}
         headers = {

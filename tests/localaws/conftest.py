@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,17 @@ from botocore.config import Config
 from localaws.app import App, start
 from localaws.plane import Settings
 
-ROOT = Path(__file__).parent.parent.parent
+IMAGES = Path(__file__).parent / "images"
+
+
+def settings(work: Path, **more: Any) -> Settings:
+    """Containers are those of the tests, run by this Python."""
+    return Settings(containers=IMAGES, work=work, interpreter=sys.executable, backend="process", **more)
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    running = start(Settings(containers=ROOT, work=tmp_path_factory.mktemp("work")))
+    running = start(settings(tmp_path_factory.mktemp("work")))
     yield running
     running.stop()
 

@@ -1,0 +1,1 @@
+"""Alarms: what a metric or other alarms must show for one to fire, and what happens when it does."""

@@ -1,0 +1,206 @@
+"""What windows are compared with: the profile of the training data, made once and kept with the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+import polars as pl
+
+from contract.records import Column, RecordError, Schema
+from monitoring import predictions
+from monitoring.bins import Floats
+from monitoring.layout import Layout, NumericColumn, lay_out, numbers
+from monitoring.profile import Profile, ProfileError, count
+from monitoring.verdict import Reference, reference_of
+
+Season = Literal["none", "hour-of-day", "day-of-week", "hour-of-week"]
+VERSION = 1
+SAMPLE = 100_000  # rows that decide where bins are cut
+
+Passes = Callable[[], Iterable["Rows"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some rows of a table, and when each was seen (when that is known)."""
+
+    frame: pl.DataFrame
+    times: pl.Series | None = None
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The profile of the rows a model was made from, and optionally one per season."""
+
+    schema: Schema
+    profile: Profile
+    scatter: Floats  # how far each pair's correlation scatters, in units of the normal curve's
+    season: Season = "none"
+    seasons: Mapping[str, Profile] = field(default_factory=dict)
+
+    @property
+    def layout(self) -> Layout:
+        return self.profile.layout
+
+    def profile_at(self, instant: datetime | None) -> Profile:
+        """The profile of the instant's season, or of all rows when the season was never seen."""
+        if instant is None or self.season == "none":
+            return self.profile
+        return self.seasons.get(season_at(instant, self.season), self.profile)
+
+    def reference_at(self, instant: datetime | None = None) -> Reference:
+        return reference_of(self.profile_at(instant), self.scatter)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "schema": self.schema.to_json(),
+            "layout": self.layout.to_json(),
+            "profile": self.profile.to_json(),
+            "scatter": self.scatter.round(4).tolist(),
+            "season": self.season,
+            "seasons": {name: profile.to_json() for name, profile in self.seasons.items()},
+        }
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(self.to_json(), separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Self:
+        if given.get("version") != VERSION:
+            raise ProfileError(
+                f"a baseline of version {given.get('version')!r}; this program reads version {VERSION}: "
+                "make it again with `monitor baseline`"
+            )
+        try:
+            layout = Layout.from_json(given["layout"])
+            paired = len(layout.paired)
+            return cls(
+                schema=Schema.from_json(given["schema"]),
+                profile=Profile.from_json(given["profile"], layout),
+                scatter=np.array(given["scatter"], np.float64).reshape(paired, paired),
+                season=given.get("season", "none"),
+                seasons={name: Profile.from_json(each, layout) for name, each in given.get("seasons", {}).items()},
+            )
+        except (KeyError, TypeError, ValueError) as problem:
+            if isinstance(problem, ProfileError | RecordError):
+                raise
+            raise ProfileError(f"a baseline without its parts: {problem!r}") from None
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        try:
+            document = json.loads(content)
+        except ValueError as problem:
+            raise ProfileError(f"a baseline that is not JSON: {problem}") from None
+        if not isinstance(document, dict):
+            raise ProfileError(f"a baseline must be a JSON object, got {type(document).__name__}")
+        return cls.from_json(document)
+
+
+def build(passes: Passes, schema: Schema, season: Season = "none") -> Baseline:
+    """Two passes over the rows: a sample to cut the bins, then the counts.
+
+    `passes` gives the same rows each time it is called; predictions are counted when the rows carry them.
+    """
+    if season not in get_args(Season):
+        raise RecordError(f"season is '{season}', expected one of {', '.join(get_args(Season))}")
+    sample = sampled(rows.frame for rows in passes())
+    if sample.height == 0:
+        raise ProfileError("no rows: a baseline needs the data the model was trained on")
+    absent = [name for name in schema.names if name not in sample.columns]
+    if len(absent) == len(schema.names):
+        raise ProfileError(
+            f"none of the schema's columns are in the data: expected {', '.join(schema.names[:10])}; "
+            f"got {', '.join(sample.columns[:10])}"
+        )
+    layout = lay_out(sample, schema.columns, answered(sample, schema))
+    return counted(passes, schema, layout, sample, season)
+
+
+def answered(sample: pl.DataFrame, schema: Schema) -> tuple[Column, ...]:
+    """The prediction columns that the rows carry."""
+    return tuple(
+        column
+        for column in predictions.columns(schema)
+        if column.name in sample.columns and sample[column.name].null_count() < sample.height
+    )
+
+
+def counted(passes: Passes, schema: Schema, layout: Layout, sample: pl.DataFrame, season: Season) -> Baseline:
+    """The second pass, with a layout that is already known."""
+    total = Profile.empty(layout)
+    seasons: dict[str, Profile] = {}
+    for rows in passes():
+        total = total.merge(count(rows.frame, layout))
+        for name, part in by_season(rows, season):
+            seasons[name] = seasons.get(name, Profile.empty(layout)).merge(count(part, layout))
+    return Baseline(schema, total, scatter_of(sample, layout), season, seasons)
+
+
+def sampled(frames: Iterable[pl.DataFrame], limit: int = SAMPLE) -> pl.DataFrame:
+    """Every so-many-th row, evenly over all frames: the same rows give the same sample."""
+    kept: list[pl.DataFrame] = []
+    stride, seen = 1, 0
+    for frame in frames:
+        kept.append(frame.gather_every(stride, -seen % stride))
+        seen += frame.height
+        while sum(each.height for each in kept) > 2 * limit:
+            joined = pl.concat(kept, how="diagonal_relaxed")
+            kept, stride = [joined.gather_every(2)], stride * 2
+    return pl.concat(kept, how="diagonal_relaxed") if kept else pl.DataFrame()
+
+
+def by_season(rows: Rows, season: Season) -> Iterable[tuple[str, pl.DataFrame]]:
+    if season == "none":
+        return
+    if rows.times is None:
+        raise ProfileError(
+            f"season '{season}' needs the time of every row: name its column with --time-column, or read capture lines"
+        )
+    names = season_names(rows.times, season)
+    for name in names.drop_nulls().unique().sort().to_list():
+        yield name, rows.frame.filter(names == name)
+
+
+def season_names(times: pl.Series, season: Season) -> pl.Series:
+    instants = times.str.to_datetime(strict=False, time_zone="UTC") if times.dtype == pl.String else times
+    day, hour = instants.dt.weekday().cast(pl.String), instants.dt.hour().cast(pl.String)
+    if season == "hour-of-day":
+        return hour
+    return day if season == "day-of-week" else pl.select(pl.concat_str([day, hour], separator=" ")).to_series()
+
+
+def season_at(instant: datetime, season: Season) -> str:
+    day, hour = str(instant.isoweekday()), str(instant.hour)
+    return {"none": "", "hour-of-day": hour, "day-of-week": day, "hour-of-week": f"{day} {hour}"}[season]
+
+
+def scatter_of(sample: pl.DataFrame, layout: Layout) -> Floats:
+    """The variance of each pair's Fisher z, against the normal curve's: one, unless the dependence is not linear.
+
+    From the influence of each row on the correlation, u*v - r*(u*u + v*v)/2, squared and averaged.
+    """
+    columns = [column for i, column in enumerate(layout.columns) if i in set(layout.paired)]
+    scores = np.zeros((len(columns), sample.height))
+    for i, column in enumerate(columns):
+        if isinstance(column, NumericColumn) and column.name in sample.columns:
+            values = numbers(sample[column.name])
+            there = ~np.isnan(values)
+            scores[i, there] = np.array(column.scores, np.float64)[column.bins.find(values[there])]
+    rows = max(sample.height, 1)
+    scores -= scores.mean(1, keepdims=True)
+    scores /= np.maximum(scores.std(1, keepdims=True), 1e-12)
+    squares = scores**2
+    r = np.clip(scores @ scores.T / rows, -0.999, 0.999)
+    both = squares @ squares.T / rows
+    fourth = (squares**2).mean(1)
+    cubic = (scores**3) @ scores.T / rows
+    influence = both + r**2 / 4 * (fourth[:, None] + fourth[None, :] + 2 * both) - r * (cubic + cubic.T)
+    result: Floats = np.clip(influence / (1 - r**2) ** 2, 0.0, 1e6)
+    return result

@@ -1,0 +1,403 @@
+"""What is kept of a table: counts that merge by integer addition, so any sharding gives the same bits.
+
+A profile holds no rows. Sums and sums of squares are exact too: each value is rounded once to the column's quantum
+and added as an integer, which no order of addition can change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+
+from monitoring.bins import CELLS, MISSING, Cells, Floats
+from monitoring.layout import COARSE, FINE, UNSEEN, CategoryColumn, Counts, Layout, NumericColumn, as_numbers
+
+VERSION = 1
+BLOCK = 1 << 14  # rows at a time: blocks stay in cache, and their sums stay below 2**53
+BOUND = 2.0**38  # quanta; a value farther than 2**18 standard deviations from the centre is counted as that far
+LIMB = 1 << 19  # a block's squares of smaller numbers add up to less than 2**53
+NAMES = 256  # how many unseen levels are kept by name
+
+
+class ProfileError(ValueError):
+    """Profiles that cannot be read or added; the text says which and why."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """The unseen levels with the smallest hashes, each with its exact count: mergeable in any order.
+
+    >>> Names().add({"b": 2}).merge(Names().add({"a": 1, "b": 1})).counts == {"a": 1, "b": 3}
+    True
+    """
+
+    kept: tuple[tuple[int, str, int], ...] = ()
+
+    @staticmethod
+    def hash_of(name: str) -> int:
+        return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).digest())
+
+    def add(self, counts: Mapping[str, int]) -> Names:
+        return self.merge(Names(tuple((self.hash_of(name), name, count) for name, count in counts.items())))
+
+    def merge(self, other: Names) -> Names:
+        together: dict[tuple[int, str], int] = {}
+        for digest, name, count in (*self.kept, *other.kept):
+            together[digest, name] = together.get((digest, name), 0) + count
+        return Names(tuple((*key, together[key]) for key in sorted(together)[:NAMES]))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {name: count for _, name, count in self.kept}
+
+    @property
+    def distinct(self) -> float:
+        """How many different names there were: exact below the limit, estimated above."""
+        if len(self.kept) < NAMES:
+            return float(len(self.kept))
+        return (NAMES - 1) / (self.kept[-1][0] / 2.0**64)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The counts of some rows under a layout; add profiles with `merge`."""
+
+    layout: Layout
+    rows: int
+    cells: Counts  # [columns, CELLS]
+    missing: Counts  # [columns]
+    unreadable: Counts  # text where a number was expected; missing as well
+    infinite: Counts
+    sums: tuple[int, ...]  # in quanta from the centre
+    squares: tuple[int, ...]  # in coarse quanta squared
+    minimum: Floats
+    maximum: Floats
+    products: Counts  # [paired, paired], of the bins' scores
+    levels: Mapping[int, Counts] = field(default_factory=dict)  # by column
+    unseen: Mapping[int, Names] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, layout: Layout) -> Self:
+        width, paired = len(layout.columns), len(layout.paired)
+        categories = [i for i, column in enumerate(layout.columns) if isinstance(column, CategoryColumn)]
+        return cls(
+            layout=layout,
+            rows=0,
+            cells=np.zeros((width, CELLS), np.int64),
+            missing=np.zeros(width, np.int64),
+            unreadable=np.zeros(width, np.int64),
+            infinite=np.zeros(width, np.int64),
+            sums=(0,) * width,
+            squares=(0,) * width,
+            minimum=np.full(width, np.inf),
+            maximum=np.full(width, -np.inf),
+            products=np.zeros((paired, paired), np.int64),
+            levels={i: np.zeros(len(_category(layout, i).levels), np.int64) for i in categories},
+            unseen={i: Names() for i in categories},
+        )
+
+    def merge(self, other: Profile) -> Profile:
+        if self.layout is not other.layout and self.layout.fingerprint != other.layout.fingerprint:
+            raise ProfileError(
+                f"profiles of layouts {self.layout.fingerprint} and {other.layout.fingerprint} cannot be added: "
+                "their bins differ. Count both with the same baseline."
+            )
+        return Profile(
+            layout=self.layout,
+            rows=self.rows + other.rows,
+            cells=self.cells + other.cells,
+            missing=self.missing + other.missing,
+            unreadable=self.unreadable + other.unreadable,
+            infinite=self.infinite + other.infinite,
+            sums=tuple(a + b for a, b in zip(self.sums, other.sums, strict=True)),
+            squares=tuple(a + b for a, b in zip(self.squares, other.squares, strict=True)),
+            minimum=np.minimum(self.minimum, other.minimum),
+            maximum=np.maximum(self.maximum, other.maximum),
+            products=self.products + other.products,
+            levels={i: counts + other.levels[i] for i, counts in self.levels.items()},
+            unseen={i: names.merge(other.unseen[i]) for i, names in self.unseen.items()},
+        )
+
+    def present(self) -> Counts:
+        """Rows with a value, per column."""
+        return self.rows - self.missing
+
+    def mean(self, column: int) -> float:
+        """The mean of a numeric column's finite values, to its quantum."""
+        given, kept = self.layout.columns[column], self._finite(column)
+        if not isinstance(given, NumericColumn) or not kept:
+            return math.nan
+        return given.centre + self.sums[column] * given.quantum / kept
+
+    def deviation(self, column: int) -> float:
+        """The standard deviation of a numeric column's finite values."""
+        given, kept = self.layout.columns[column], self._finite(column)
+        if not isinstance(given, NumericColumn) or not kept:
+            return math.nan
+        coarse = math.ldexp(given.quantum, FINE - COARSE)
+        first, second = self.sums[column] * given.quantum / kept, self.squares[column] * coarse * coarse / kept
+        return math.sqrt(max(second - first * first, 0.0))
+
+    def _finite(self, column: int) -> int:
+        return int(self.rows - self.missing[column] - self.infinite[column])
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "layout": self.layout.fingerprint,
+            "rows": self.rows,
+            "cells": self.cells.tolist(),
+            "missing": self.missing.tolist(),
+            "unreadable": self.unreadable.tolist(),
+            "infinite": self.infinite.tolist(),
+            "sums": list(self.sums),
+            "squares": list(self.squares),
+            "minimum": _finite_or_none(self.minimum),
+            "maximum": _finite_or_none(self.maximum),
+            "products": self.products.tolist(),
+            "levels": {str(i): counts.tolist() for i, counts in self.levels.items()},
+            "unseen": {str(i): [list(each) for each in names.kept] for i, names in self.unseen.items()},
+        }
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any], layout: Layout) -> Self:
+        if given.get("version") != VERSION:
+            raise ProfileError(
+                f"a profile of version {given.get('version')!r}; this program reads version {VERSION}. "
+                "Make the baseline again, or use the program that made it."
+            )
+        if given.get("layout") != layout.fingerprint:
+            raise ProfileError(
+                f"a profile counted with layout {given.get('layout')!r}, expected {layout.fingerprint}: "
+                "it belongs to another baseline"
+            )
+        try:
+            return cls(
+                layout=layout,
+                rows=int(given["rows"]),
+                cells=_shaped(given["cells"], (len(layout.columns), CELLS)),
+                missing=np.array(given["missing"], np.int64),
+                unreadable=np.array(given["unreadable"], np.int64),
+                infinite=np.array(given["infinite"], np.int64),
+                sums=tuple(given["sums"]),
+                squares=tuple(given["squares"]),
+                minimum=_or_infinite(given["minimum"], math.inf),
+                maximum=_or_infinite(given["maximum"], -math.inf),
+                products=_shaped(given["products"], (len(layout.paired), len(layout.paired))),
+                levels={int(i): np.array(counts, np.int64) for i, counts in given["levels"].items()},
+                unseen={
+                    int(i): Names(tuple((int(d), str(n), int(c)) for d, n, c in kept))
+                    for i, kept in given["unseen"].items()
+                },
+            )
+        except (KeyError, TypeError, ValueError) as problem:
+            raise ProfileError(f"a profile without its parts or with parts of another shape: {problem!r}") from None
+
+
+def _shaped(given: Any, shape: tuple[int, ...]) -> Counts:
+    array = np.array(given, np.int64)
+    if array.size == 0:
+        array = array.reshape(shape)
+    if array.shape != shape:
+        raise ValueError(f"shape {array.shape}, expected {shape}")
+    return array
+
+
+def _finite_or_none(values: Floats) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
+def _or_infinite(given: Iterable[float | None], default: float) -> Floats:
+    return np.array([default if value is None else value for value in given], np.float64)
+
+
+def _category(layout: Layout, column: int) -> CategoryColumn:
+    found = layout.columns[column]
+    if not isinstance(found, CategoryColumn):
+        raise TypeError(f"column '{found.name}' is numeric, expected a category")
+    return found
+
+
+def merged(profiles: Iterable[Profile], layout: Layout) -> Profile:
+    """The profile of all rows together."""
+    total = Profile.empty(layout)
+    for each in profiles:
+        total = total.merge(each)
+    return total
+
+
+def count(frame: pl.DataFrame, layout: Layout, threads: int | None = None) -> Profile:
+    """The profile of a frame; a column it lacks counts as missing in every row."""
+    workers = min(threads or os.cpu_count() or 1, max(frame.height // (4 * BLOCK), 1))
+    numeric = [_series(frame, column) for column in layout.columns if isinstance(column, NumericColumn)]
+    shares = [range(i, _blocks(frame.height), workers) for i in range(workers)]
+    with ThreadPoolExecutor(workers + 1) as pool:
+        categories = pool.submit(_count_categories, frame, layout)
+        numbers = [pool.submit(_count_numbers, numeric, frame.height, layout, share) for share in shares]
+        return merged([*(each.result() for each in numbers), categories.result()], layout)
+
+
+def _blocks(rows: int) -> int:
+    return -(-rows // BLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class _Readable:
+    """A numeric column of a frame, and which rows held text that is no number."""
+
+    values: pl.Series
+    unreadable: int
+
+
+def _series(frame: pl.DataFrame, column: NumericColumn) -> _Readable:
+    if column.name not in frame.columns:
+        return _Readable(pl.repeat(None, frame.height, dtype=pl.Float64, eager=True), 0)
+    given = frame[column.name]
+    if given.dtype == pl.Float64:
+        return _Readable(given, 0)
+    if given.dtype.is_numeric():
+        return _Readable(given.cast(pl.Float64), 0)
+    values = as_numbers(given)
+    blank = int((given.cast(pl.String).str.strip_chars() == "").sum()) if given.dtype == pl.String else 0
+    return _Readable(values, values.null_count() - given.null_count() - blank)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """One numeric column's running counts within one thread."""
+
+    cells: Counts
+    missing: int = 0
+    infinite: int = 0
+    total: int = 0
+    squares: int = 0
+    minimum: float = math.inf
+    maximum: float = -math.inf
+
+
+def _count_numbers(given: list[_Readable], height: int, layout: Layout, blocks: range) -> Profile:
+    columns = [(i, c) for i, c in enumerate(layout.columns) if isinstance(c, NumericColumn)]
+    tallies = [_Tally(np.zeros(256, np.int64)) for _ in columns]
+    place = {column: slot for slot, column in enumerate(layout.paired)}
+    tables = [_score_table(column) for _, column in columns]
+    scores = np.zeros((len(layout.paired), BLOCK), np.float32)
+    products = np.zeros((len(layout.paired),) * 2, np.int64)
+    for block in blocks:
+        start = block * BLOCK
+        size = min(BLOCK, height - start)
+        for (i, column), readable, tally, table in zip(columns, given, tallies, tables, strict=True):
+            cells = _tally_block(readable.values.slice(start, size).to_numpy(), column, tally)
+            if i in place:
+                np.take(table, cells, out=scores[place[i], :size], mode="clip")
+        # Scores are at most 24, so a block's products are integers below 2**24: exact in float32, in any order.
+        products += np.rint(scores[:, :size] @ scores[:, :size].T).astype(np.int64)
+    empty = Profile.empty(layout)
+    sums, squares = list(empty.sums), list(empty.squares)
+    for (i, _), readable, tally in zip(columns, given, tallies, strict=True):
+        empty.cells[i] = tally.cells[:CELLS]
+        empty.missing[i], empty.infinite[i] = tally.missing, tally.infinite
+        empty.unreadable[i] = readable.unreadable if blocks.start == 0 else 0
+        empty.minimum[i], empty.maximum[i] = tally.minimum, tally.maximum
+        sums[i], squares[i] = tally.total, tally.squares
+    rows = sum(min(BLOCK, height - block * BLOCK) for block in blocks)
+    return Profile(
+        layout, rows, empty.cells, empty.missing, empty.unreadable, empty.infinite, tuple(sums), tuple(squares),
+        empty.minimum, empty.maximum, products, empty.levels, empty.unseen,
+    )  # fmt: skip
+
+
+def _score_table(column: NumericColumn) -> np.typing.NDArray[np.float32]:
+    table = np.zeros(MISSING + 1, np.float32)
+    table[: len(column.scores)] = column.scores
+    return table
+
+
+def _tally_block(values: Floats, column: NumericColumn, tally: _Tally) -> Cells:
+    """Count one block of one column; the cells come back for the cross products."""
+    low, high = values.min(), values.max()
+    if np.isfinite(low) and np.isfinite(high):
+        cells = column.bins.find(values)
+        _add_moments(values, column, tally, float(low), float(high))
+    else:
+        cells = _tally_holed(values, column, tally)
+    tally.cells += np.bincount(cells, minlength=256)
+    return cells
+
+
+def _tally_holed(values: Floats, column: NumericColumn, tally: _Tally) -> Cells:
+    """A block with missing or infinite values: infinities have an outer bin but no place in the moments."""
+    absent = np.isnan(values)
+    cells = np.full(len(values), MISSING, np.uint8)
+    cells[~absent] = column.bins.find(values[~absent])
+    finite = values[np.isfinite(values)]
+    tally.missing += int(absent.sum())
+    tally.infinite += len(values) - len(finite) - int(absent.sum())
+    if len(finite):
+        _add_moments(finite, column, tally, float(finite.min()), float(finite.max()))
+    return cells
+
+
+def _add_moments(values: Floats, column: NumericColumn, tally: _Tally, low: float, high: float) -> None:
+    tally.minimum, tally.maximum = min(tally.minimum, low), max(tally.maximum, high)
+    with np.errstate(over="ignore"):
+        quanta = np.subtract(values, column.centre)
+        np.multiply(quanta, math.ldexp(1.0, column.exponent), out=quanta)
+    np.clip(quanta, -BOUND, BOUND, out=quanta)
+    np.rint(quanta, out=quanta)
+    tally.total += int(quanta.sum())
+    np.multiply(quanta, 2.0 ** (COARSE - FINE), out=quanta)
+    np.rint(quanta, out=quanta)
+    tally.squares += _squared(quanta)
+
+
+def _squared(quanta: Floats) -> int:
+    """The exact sum of squares of a block of whole numbers up to 2**28, in two limbs when they are large."""
+    if max(quanta.max(), -quanta.min()) < LIMB:
+        return int(quanta @ quanta)
+    high = np.rint(quanta / LIMB)
+    low = quanta - high * LIMB
+    return int(high @ high) * LIMB * LIMB + 2 * int(high @ low) * LIMB + int(low @ low)
+
+
+def _count_categories(frame: pl.DataFrame, layout: Layout) -> Profile:
+    empty = Profile.empty(layout)
+    levels, unseen = dict(empty.levels), dict(empty.unseen)
+    for i in empty.levels:
+        column = _category(layout, i)
+        if column.name not in frame.columns:
+            empty.missing[i] = frame.height
+            continue
+        levels[i], unseen[i], empty.missing[i] = _count_levels(frame[column.name], column)
+        empty.cells[i] += np.bincount(column.cell_of_level, weights=levels[i], minlength=CELLS).astype(np.int64)
+        empty.cells[i, UNSEEN] = frame.height - int(empty.missing[i]) - int(levels[i].sum())
+    return Profile(
+        layout, 0, empty.cells, empty.missing, empty.unreadable, empty.infinite, empty.sums, empty.squares,
+        empty.minimum, empty.maximum, empty.products, levels, unseen,
+    )  # fmt: skip
+
+
+def _count_levels(given: pl.Series, column: CategoryColumn) -> tuple[Counts, Names, int]:
+    """Rows per known level, the unseen levels by name, and the missing rows (an empty text is missing)."""
+    found = given.rename("level").value_counts(name="rows")
+    names = found["level"].cast(pl.String)
+    absent = names.is_null() | (names == "").fill_null(value=False)
+    where = names.replace_strict(
+        list(column.levels), list(range(len(column.levels))), default=None, return_dtype=pl.Int64
+    )
+    counts = np.zeros(len(column.levels), np.int64)
+    known = where.is_not_null() & ~absent
+    np.add.at(counts, where.filter(known).to_numpy(), found["rows"].filter(known).to_numpy().astype(np.int64))
+    other = found.filter(~known & ~absent)
+    return (
+        counts,
+        Names().add(dict(zip(other["level"].cast(pl.String).to_list(), other["rows"].to_list(), strict=True))),
+        int(found["rows"].filter(absent).sum()),
+    )

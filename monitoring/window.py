@@ -1,0 +1,163 @@
+"""The records between two instants, read in shards and counted: any sharding gives the same window."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
+from typing import Any, Self
+
+import polars as pl
+
+from contract.records import RecordError
+from monitoring.baseline import Baseline
+from monitoring.capture import Reader, Span, Tally
+from monitoring.layout import Layout
+from monitoring.profile import Profile, ProfileError, count
+from monitoring.storage import Folder
+from monitoring.table import Format, TableError, format_of, frames
+
+FLUSH = 1 << 16  # rows that are collected from small files before they are counted
+HOUR = re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})/(\d{2})/[^/]*$")
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Rows where one column has one value."""
+
+    column: str
+    value: str
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        column, equals, value = text.partition("=")
+        if not equals or not column:
+            raise RecordError(f"slice '{text}': expected COLUMN=VALUE, such as region=eu")
+        return cls(column, value)
+
+    def of(self, frame: pl.DataFrame) -> pl.DataFrame:
+        if self.column not in frame.columns:
+            raise RecordError(f"slice column '{self.column}' is not among {', '.join(frame.columns)}")
+        return frame.filter(pl.col(self.column).cast(pl.String) == self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was seen between two instants."""
+
+    profile: Profile
+    tally: Tally
+    span: Span = field(default_factory=Span)
+
+    def merge(self, other: Window) -> Window:
+        tally = Tally()
+        tally.merge(self.tally)
+        tally.merge(other.tally)
+        return Window(self.profile.merge(other.profile), tally, self.span)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "since": self.span.since.isoformat() if self.span.since else None,
+            "until": self.span.until.isoformat() if self.span.until else None,
+            "tally": self.tally.to_json(),
+            "profile": self.profile.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any], layout: Layout) -> Self:
+        if given.get("version") != VERSION:
+            raise ProfileError(f"a window of version {given.get('version')!r}; this program reads version {VERSION}")
+        times = [datetime.fromisoformat(given[name]) if given.get(name) else None for name in ("since", "until")]
+        return cls(Profile.from_json(given["profile"], layout), Tally.from_json(given["tally"]), Span(*times))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a window's files are and how they are read."""
+
+    folder: Folder
+    format: Format = "capture"
+    where: Slice | None = None
+
+    def rows_of(self, name: str, reader: Reader, tally: Tally) -> Iterator[pl.DataFrame]:
+        if self.format == "capture":
+            yield self._sliced(reader.read(self.folder.read(name), name, tally).frame)
+            return
+        tally.files += 1
+        try:
+            with self.folder.on_disk(name) as path:
+                for frame in frames(path, format_of(name, self.format)):
+                    tally.records += frame.height
+                    known = {column.name for column in (*reader.inputs, *reader.outputs)}
+                    tally.extra.update({column: frame.height for column in frame.columns if column not in known})
+                    tally.absent.update({c.name: frame.height for c in reader.inputs if c.name not in frame.columns})
+                    yield self._sliced(frame)
+        except TableError as problem:
+            tally.refuse(name, 0, str(problem), b"")
+
+    def _sliced(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return frame if self.where is None else self.where.of(frame)
+
+
+def files_of(names: Iterable[str], span: Span, variant: str | None = None) -> list[str]:
+    """The files that may hold records of the span: by the hour in their path, when there is one."""
+    return [name for name in names if _may_hold(name, span) and (variant is None or f"/{variant}/" in f"/{name}")]
+
+
+def _may_hold(name: str, span: Span) -> bool:
+    found = HOUR.search(name)
+    if name.rsplit("/", 1)[-1].startswith(".") or found is None:
+        return not name.rsplit("/", 1)[-1].startswith(".")
+    try:
+        hour = datetime(*(int(part) for part in found.groups()), tzinfo=UTC)  # type: ignore[arg-type, misc]
+    except ValueError:
+        return True
+    # A record may be filed an hour from its own time: clocks differ, and files are written late.
+    late, early = hour + timedelta(hours=2), hour - timedelta(hours=1)
+    return (span.since is None or late > span.since) and (span.until is None or early < span.until)
+
+
+def shard(names: Sequence[str], number: int, of: int) -> list[str]:
+    """One of several shares of the files."""
+    return list(names[number::of])
+
+
+def read(source: Source, names: Sequence[str], baseline: Baseline, span: Span, processes: int = 1) -> Window:
+    """The window of those files; with several processes each reads its own share of them."""
+    if processes <= 1 or len(names) < 2:
+        return _read_share(source, names, baseline, span)
+    shares = [shard(names, number, processes) for number in range(min(processes, len(names)))]
+    content = baseline.to_bytes()
+    with ProcessPoolExecutor(len(shares), mp_context=get_context("spawn")) as pool:
+        tasks = [pool.submit(_read_elsewhere, source, share, content, span) for share in shares]
+        parts = [Window.from_json(task.result(), baseline.layout) for task in tasks]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total.merge(part)
+    return replace(total, span=span)
+
+
+def _read_elsewhere(source: Source, names: Sequence[str], baseline: bytes, span: Span) -> dict[str, Any]:
+    return _read_share(source, names, Baseline.from_bytes(baseline), span, threads=1).to_json()
+
+
+def _read_share(
+    source: Source, names: Sequence[str], baseline: Baseline, span: Span, threads: int | None = None
+) -> Window:
+    layout, reader, tally = baseline.layout, Reader(baseline.schema, span), Tally()
+    total, held = Profile.empty(layout), list[pl.DataFrame]()
+    for name in names:
+        for frame in source.rows_of(name, reader, tally):
+            if held and (held[0].schema != frame.schema or sum(each.height for each in held) >= FLUSH):
+                total = total.merge(count(pl.concat(held), layout, threads))
+                held.clear()
+            if frame.height:
+                held.append(frame)
+    if held:
+        total = total.merge(count(pl.concat(held), layout, threads))
+    return Window(total, tally, span)
