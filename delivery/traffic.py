@@ -1,0 +1,142 @@
+"""Live traffic: what an endpoint serves this minute, and the moves that need no new configuration.
+
+Weights and instance counts belong to the live endpoint, not to the program that declares it. Each move goes straight to
+SageMaker, and what is live is written back into the release, so that the next preview finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contract.release import Release, Variant
+
+SETTLED = ("InService", "Failed", "OutOfService", "UpdateRollbackFailed")
+
+
+class TrafficError(Exception):
+    """A move cannot be made now; the text says what the endpoint is doing and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveVariant:
+    """What one variant serves with."""
+
+    weight: float
+    instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What SageMaker says of an endpoint."""
+
+    status: str
+    config: str
+    variants: Mapping[str, LiveVariant]
+    pending_config: str | None
+    stages: tuple[str, ...]
+    reason: str
+
+    @property
+    def settled(self) -> bool:
+        return self.status in SETTLED
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Each variant's share of the traffic."""
+        total = sum(each.weight for each in self.variants.values())
+        return {name: each.weight / total if total else 0.0 for name, each in self.variants.items()}
+
+
+def read_live(answer: Mapping[str, Any]) -> Live:
+    """The parts of DescribeEndpoint that matter here."""
+    variants = {
+        each["VariantName"]: LiveVariant(
+            weight=each.get("CurrentWeight", each.get("DesiredWeight", 1.0)),
+            instances=each.get("CurrentInstanceCount", each.get("DesiredInstanceCount", 0)),
+        )
+        for each in answer.get("ProductionVariants", ())
+    }
+    pending = answer.get("PendingDeploymentSummary", {})
+    stages = tuple(
+        status["Status"]
+        for each in [*answer.get("ProductionVariants", ()), *pending.get("ProductionVariants", ())]
+        for status in each.get("VariantStatus", ())
+    )
+    return Live(
+        status=answer["EndpointStatus"],
+        config=answer.get("EndpointConfigName", ""),
+        variants=variants,
+        pending_config=pending.get("EndpointConfigName"),
+        stages=stages,
+        reason=answer.get("FailureReason", ""),
+    )
+
+
+def with_live(release: Release, live: Live) -> Release:
+    """The release carrying the live weights and counts; a variant that is not live keeps what was written."""
+
+    def as_live(variant: Variant) -> Variant:
+        found = live.variants.get(variant.name)
+        return dataclasses.replace(variant, weight=found.weight, instances=found.instances) if found else variant
+
+    return dataclasses.replace(release, variants=tuple(as_live(each) for each in release.variants))
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One live endpoint; `sagemaker` is a boto3 client, `wait` passes a moment between looks."""
+
+    sagemaker: Any
+    name: str
+    wait: Callable[[], None]
+
+    def live(self) -> Live:
+        return read_live(self.sagemaker.describe_endpoint(EndpointName=self.name))
+
+    def move(self, weights: Mapping[str, float]) -> Live:
+        """Give every variant its weight, and wait until it has it."""
+        return self.change([{"VariantName": name, "DesiredWeight": weight} for name, weight in weights.items()])
+
+    def scale(self, variant: str, instances: int) -> Live:
+        """Give a variant its number of instances, and wait until they serve."""
+        return self.change([{"VariantName": variant, "DesiredInstanceCount": instances}])
+
+    def serve_config(self, config: str) -> Live:
+        """Serve another configuration that exists already, at once and without guards: this is how one goes back."""
+        self.free_to_move()
+        self.sagemaker.update_endpoint(EndpointName=self.name, EndpointConfigName=config)
+        live = self.settle()
+        if live.config != config:
+            raise TrafficError(
+                f"endpoint {self.name} still serves {live.config} instead of {config} ({live.status}): {live.reason}. "
+                "Look at its alarms and logs, then try again."
+            )
+        return live
+
+    def change(self, wanted: list[dict[str, Any]]) -> Live:
+        self.free_to_move()
+        self.sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=self.name, DesiredWeightsAndCapacities=wanted
+        )
+        live = self.settle()
+        if live.status != "InService":
+            raise TrafficError(f"endpoint {self.name} is {live.status} after the move: {live.reason}")
+        return live
+
+    def free_to_move(self) -> None:
+        live = self.live()
+        if live.status != "InService":
+            raise TrafficError(
+                f"endpoint {self.name} is {live.status}, expected InService: a change is under way"
+                + (f" to {live.pending_config}" if live.pending_config else "")
+                + ". Wait for it (`slipway deploy --watch`), or roll back. Nothing was changed."
+            )
+
+    def settle(self) -> Live:
+        """Look until nothing is under way."""
+        while not (live := self.live()).settled:
+            self.wait()
+        return live
