@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check test offline up down demo preview measure
+.PHONY: help setup lock format tables check test offline up down demo preview measure
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -20,12 +20,16 @@ format:  ## rewrite the code in the one format
 	@ruff format .
 	@ruff check --fix --quiet . || true
 
+tables: setup  ## write the pages that are made from code
+	@python tools/tables.py
+
 check: setup  ## everything that can be said without running: format, lint, types, directions, spelling, Dockerfiles
 	ruff format --check .
 	ruff check .
 	pyrefly check
 	lint-imports
 	codespell
+	python tools/tables.py --check
 	$(if $(wildcard */Dockerfile),hadolint $(wildcard */Dockerfile))
 
 test: setup  ## the tests: unit, conformance, containers as processes, docs
