@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from localaws import behind, operations, sagemaker
+from localaws import behind, features, operations, sagemaker
 from localaws.aws import Clients
 from localaws.events.courier import Courier
 from localaws.gateway import Gateway
@@ -59,6 +59,7 @@ def compose(settings: Settings, url: str, *, clock: Clock | None = None, runner:
         closers.append(runner.close)
     plane = Plane(settings, store, clock, runner, gateway, Clients(url), url, watch, courier, closers=closers)
     gateway.register(sagemaker.service(plane))
+    gateway.register(features.runtime(plane))
     operations.install(plane)
     return plane
 

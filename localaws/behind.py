@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from localaws import bucket_policies
 from localaws.gateway import Application, Environ, StartResponse, read_body
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "trailer", "upgrade", "content-length", "host"}
@@ -18,7 +19,7 @@ def moto() -> Application:
     os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # roles attach AmazonSageMakerFullAccess and kin
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-    return DomainDispatcherApplication(create_backend_app)
+    return bucket_policies.install(DomainDispatcherApplication(create_backend_app))
 
 
 def moto_account(access_key: str) -> str | None:
