@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import http.client
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from types import ModuleType
 from urllib.parse import urlsplit
 
 from localaws import bucket_policies
+from localaws.clock import Clock
 from localaws.gateway import Application, Environ, StartResponse, read_body
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "trailer", "upgrade", "content-length", "host"}
@@ -53,3 +56,27 @@ def remote(url: str) -> Application:
         return [body]
 
     return application
+
+
+def follow(clock: Clock) -> Callable[[], None]:
+    """Let moto's log groups and objects live in our clock's time; what comes back undoes it.
+
+    Log events that seem too old or too new are dropped, so with a clock that is not the wall's none would be kept.
+    """
+    import moto.logs.models
+    import moto.s3.models
+
+    followed: tuple[ModuleType, ...] = (moto.logs.models, moto.s3.models)
+    before = [(module, module.__dict__["utcnow"]) for module in followed]
+
+    def now() -> datetime:
+        return clock.moment().replace(tzinfo=None)
+
+    for module in followed:
+        module.__dict__["utcnow"] = now
+
+    def undo() -> None:
+        for module, original in before:
+            module.__dict__["utcnow"] = original
+
+    return undo
