@@ -52,7 +52,6 @@ class Command:
     environment: Mapping[str, str]
     cwd: Path
     cleanup: tuple[str, ...] = ()
-    base: str = "/opt/ml"
 
 
 class Backend(Protocol):
@@ -85,8 +84,7 @@ class PlainProcess:
         }
         if spec.port is not None:
             environment["SAGEMAKER_BIND_TO_PORT"] = str(spec.port)
-        words = _with_python(_words(spec, image), python)
-        return Command(words, environment, image.context, base=str(spec.folder))
+        return Command(_with_python(_words(spec, image), python), environment, image.context)
 
 
 class MountNamespace:

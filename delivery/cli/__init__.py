@@ -1,0 +1,71 @@
+"""The command line: one application, its commands found in the files beside this one.
+
+A file here defines `commands(app)`, which adds what it offers; nothing else has to know about it. Errors of ours end
+as one readable text on stderr, never as a traceback; exit codes are in `EXIT`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+import traceback
+
+import click
+import typer
+
+from delivery.cli.exits import EXIT, exit_code
+
+DEBUG = "SLIPWAY_DEBUG"
+
+
+def application() -> typer.Typer:
+    """The whole application, with every command file found."""
+    app = typer.Typer(
+        name="slipway",
+        help="From training data to a safely operated SageMaker endpoint.",
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(root)
+    for found in sorted(pkgutil.iter_modules(__path__), key=lambda each: each.name):
+        module = importlib.import_module(f"{__name__}.{found.name}")
+        if hasattr(module, "commands"):
+            module.commands(app)
+    return app
+
+
+def root() -> None:
+    """Nothing by itself; the commands are below."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; what it returns is the process's exit code."""
+    try:
+        answer = application()(arguments, standalone_mode=False)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        sys.stderr.write("stopped; run the same command again and it continues\n")
+        return EXIT["interrupted"]
+    except click.ClickException as problem:
+        problem.show()
+        return EXIT["usage"]
+    except Exception as problem:  # noqa: BLE001 the last place that can make a readable text of it
+        return told(problem)
+    return answer if isinstance(answer, int) else 0
+
+
+def told(problem: Exception) -> int:
+    """An error of ours as its text; anything else is our bug, shown whole."""
+    code = exit_code(problem)
+    if code is None or os.environ.get(DEBUG):
+        traceback.print_exception(problem)
+        return EXIT["bug"] if code is None else code
+    sys.stderr.write(f"slipway: {problem}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""`slipway up | preview | down | synth | outputs | recover`: what concerns an environment as a whole."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from delivery.cli.exits import EXIT
+from delivery.engine.cost import Cost
+
+Environment = Annotated[str, typer.Argument(help="Which environment: a file Pulumi.<environment>.yaml.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Engine = Annotated[str | None, typer.Option(help="pulumi or terraform; without it, what this machine has.")]
+Root = Annotated[Path | None, typer.Option("--root", hidden=True, help="The repository's root.")]
+Detailed = Annotated[bool, typer.Option("--detailed-exit", help="Exit 10 when there are changes.")]
+
+
+def commands(app: typer.Typer) -> None:
+    """Add the verbs of this file."""
+    for command in (up, preview, down, synth, outputs, recover):
+        app.command()(command)
+
+
+def here(root: Path | None) -> Path:
+    from stacks.settings import ROOT
+
+    return root or ROOT
+
+
+def engine_of(forced: str | None) -> Any:
+    """The engine that does the work, said aloud."""
+    from delivery.engine.choose import engine
+
+    found = engine(forced)
+    sys.stderr.write(f"engine: {found.name}\n")
+    return found
+
+
+def up(
+    environment: Environment = "local",
+    yes: Yes = False,
+    engine: Engine = None,
+    json_: Json = False,
+    root: Root = None,
+) -> None:
+    """Bring an environment to what its files say.
+
+    Shows what would change and what it costs, asks, then shows each resource as it is made.
+
+    Example: `slipway up local --yes`
+    """
+    console = Console(stderr=True)
+    brought = engine_of(engine).up(environment, here(root), console, ask=None if yes or json_ else confirm)
+    for warning in brought.warnings:
+        console.print(f"warning: {warning}", style="yellow", highlight=False)
+    if json_:
+        print_json({"changes": len(brought.plan.changes), **brought.outputs.to_json(), "warnings": brought.warnings})
+    elif brought.plan.is_empty:
+        typer.echo(f"{environment}: no changes")
+    else:
+        typer.echo(f"{environment}: {len(brought.plan.changes)} changes made")
+
+
+def confirm(question: str) -> bool:
+    return typer.confirm(question, default=False, err=True)
+
+
+def preview(
+    environment: Environment = "local",
+    engine: Engine = None,
+    json_: Json = False,
+    detailed_exit: Detailed = False,
+    root: Root = None,
+) -> None:
+    """Show what `up` would change, and what that would cost a month. Changes nothing.
+
+    Example: `slipway preview local`
+    """
+    console = Console(stderr=True)
+    ahead = engine_of(engine).preview(environment, here(root), console)
+    if json_:
+        changes = [{"address": each.address, "verb": each.verb} for each in ahead.plan.changes]
+        cost = {"before": described(ahead.cost.before), "after": described(ahead.cost.after)}
+        print_json({"changes": changes, "cost": cost, "over_budget": ahead.over_budget})
+    else:
+        typer.echo(ahead.text or f"{environment}: no changes")
+        typer.echo(f"cost: {ahead.cost.text}")
+        for line in ahead.cost.after.lines:
+            typer.echo(f"  {line.floor:10,.2f} {line.ceiling:10,.2f}  {line.what}")
+    if ahead.over_budget:
+        typer.echo(f"over budget: {ahead.over_budget}", err=True)
+        raise typer.Exit(EXIT["refused"])
+    if detailed_exit and not ahead.plan.is_empty:
+        raise typer.Exit(EXIT["changes"])
+
+
+def described(cost: Cost) -> dict[str, Any]:
+    lines = [{"what": each.what, "floor": each.floor, "ceiling": each.ceiling} for each in cost.lines]
+    return {"floor": cost.floor, "ceiling": cost.ceiling, "prices_of": str(cost.as_of), "lines": lines}
+
+
+def down(environment: Environment = "local", yes: Yes = False, engine: Engine = None, root: Root = None) -> None:
+    """Remove an environment and everything in it.
+
+    Example: `slipway down local --yes`
+    """
+    if not yes and not confirm(f"Remove everything of '{environment}', with the data in it?"):
+        typer.echo("not agreed; nothing was removed")
+        raise typer.Exit(EXIT["refused"])
+    engine_of(engine).down(environment, here(root), Console(stderr=True))
+    typer.echo(f"{environment}: removed")
+
+
+def synth(
+    environment: Environment = "local",
+    out: Annotated[Path | None, typer.Option(help="A file; without it, stdout.")] = None,
+    root: Root = None,
+) -> None:
+    """Write what the program declares as Terraform JSON, without any engine and without a cloud.
+
+    Example: `slipway synth dev --out dev.tf.json`
+    """
+    from delivery.engine.declare import declare
+    from delivery.engine.engine import synthesis_of
+
+    text = json.dumps(synthesis_of(declare(environment, here(root))).document, indent=2, sort_keys=True)
+    if out is None:
+        typer.echo(text)
+    else:
+        out.write_text(text + "\n")
+
+
+def outputs(environment: Environment = "local", engine: Engine = None, root: Root = None) -> None:
+    """Print what an environment told when it was brought up: buckets, roles, pipelines, endpoints.
+
+    Example: `slipway outputs local`
+    """
+    print_json(engine_of(engine).outputs(environment, here(root)).to_json())
+
+
+def recover(environment: Environment = "local", yes: Yes = False, engine: Engine = None, root: Root = None) -> None:
+    """Find what an interrupted `up` left: made but not known, or known but gone; adopt it or forget it.
+
+    Example: `slipway recover local --yes`
+    """
+    report = engine_of(engine).recover(environment, here(root), Console(stderr=True), ask=None if yes else confirm)
+    for line in report:
+        typer.echo(line)
+
+
+def print_json(document: Any) -> None:
+    typer.echo(json.dumps(document, indent=2, default=list))

@@ -1,0 +1,84 @@
+"""Which AWS an environment means, and the variables that make every client of ours reach exactly that one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from delivery.engine.errors import RefusedError
+from delivery.local import LocalCloud
+from stacks.settings import Settings
+
+ENDPOINT = "AWS_ENDPOINT_URL"
+# What could lead a client of the embedded AWS to a real account.
+REAL = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONFIG_FILE")
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """An account in a region, and how to speak to it."""
+
+    account: str
+    region: str
+    url: str | None
+    variables: Mapping[str, str]
+
+    def client(self, service: str) -> Any:
+        """A boto3 client that reaches this cloud and no other."""
+        import boto3.session
+        from botocore.config import Config
+
+        config = Config(
+            retries={"max_attempts": 3, "mode": "standard"},
+            s3={"addressing_style": "path"} if self.url else {},
+            connect_timeout=10,
+            read_timeout=60,
+        )
+        make: Any = boto3.session.Session(
+            region_name=self.region,
+            aws_access_key_id=self.variables.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=self.variables.get("AWS_SECRET_ACCESS_KEY"),
+        ).client  # typed per service by literal names; ours come as text
+        return make(service, endpoint_url=self.url, config=config)
+
+
+def local_cloud(root: Path) -> LocalCloud:
+    return LocalCloud(root / ".slipway" / "local", root)
+
+
+def reach(settings: Settings, root: Path) -> Cloud:
+    """The cloud of an environment; the embedded one is started when it does not run."""
+    if settings.cloud == "embedded":
+        given = os.environ.get(ENDPOINT)
+        return embedded(settings, given or local_cloud(root).start().url)
+    if os.environ.get(ENDPOINT):
+        raise RefusedError(
+            f"environment '{settings.environment}' is on AWS, but {ENDPOINT} is set to {os.environ[ENDPOINT]}: "
+            f"its changes would go there. Unset {ENDPOINT}, or use an environment whose settings say cloud: embedded."
+        )
+    return Cloud(settings.account, settings.region, None, {"AWS_REGION": settings.region})
+
+
+def embedded(settings: Settings, url: str) -> Cloud:
+    if not url.startswith(("http://127.0.0.1", "http://localhost", "http://[::1]")):
+        raise RefusedError(
+            f"{ENDPOINT} is {url}: the embedded AWS answers on this machine only. Unset it, and it is found by itself."
+        )
+    variables = {
+        ENDPOINT: url,
+        "AWS_REGION": settings.region,
+        "AWS_DEFAULT_REGION": settings.region,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",  # the embedded AWS asks for some, not for real ones
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    return Cloud(settings.account, settings.region, url, variables)
+
+
+def process_environment(cloud: Cloud) -> dict[str, str]:
+    """The variables of a child process that must reach this cloud."""
+    inherited = {key: value for key, value in os.environ.items() if cloud.url is None or key not in REAL}
+    return inherited | dict(cloud.variables)

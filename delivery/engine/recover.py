@@ -1,0 +1,141 @@
+"""After a run was killed: find what is made but not in the state, or in the state but gone, and say what was done.
+
+What exists under a name we declare is adopted into the state. What exists under a name of ours that nothing declares,
+knows or uses is removed. What the state holds and the cloud does not is made again by the next `up`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from delivery.engine import found
+from delivery.engine.engine import Environment, opened
+from delivery.engine.errors import EngineError, LockedError, RefusedError
+from delivery.engine.events import Drifted, Event
+from delivery.engine.lock import alone
+from delivery.engine.machine import Workplace
+from delivery.engine.terraform import Plan, Terraform, nobody
+
+Ask = Callable[[str], bool]
+ADOPT = "adopt.tf.json"
+
+
+def recover(environment: str, root: Path, ask: Ask | None = None) -> list[str]:
+    """Make cloud and state agree again; what was found and done, a line each."""
+    workplace = Workplace(root, environment)
+    with alone(workplace, f"recover {environment}"):
+        lines = list(mend_state(workplace, ask))
+        here = opened(environment, root)
+        seen: list[Event] = []
+        plan = unlocked(here.terraform, seen.append, ask)
+        gone = [each for each in seen if isinstance(each, Drifted) and each.verb == "delete"]
+        lines += [f"gone: {each.address}; the next `slipway up` makes it again" for each in gone]
+        lines += adopt(here, plan, ask)
+        lines += clear(here, ask)
+    return lines or ["nothing to recover: cloud and state agree"]
+
+
+def agreed(ask: Ask | None, question: str) -> None:
+    if ask is not None and not ask(question):
+        raise RefusedError("not agreed; nothing more was done")
+
+
+# State that cannot be read or is locked ----------------------------------------------------------------
+
+
+def mend_state(workplace: Workplace, ask: Ask | None) -> Iterator[str]:
+    """A torn state file goes aside; the copy Terraform keeps beside it takes its place."""
+    if not workplace.state.exists() or readable(workplace.state):
+        return
+    backup = workplace.state.with_suffix(".tfstate.backup")
+    if not backup.exists() or not readable(backup):
+        raise EngineError(
+            f"{workplace.state} is damaged and has no good copy beside it. Move it away and run recover again: "
+            "everything with a known name is adopted from the cloud."
+        )
+    agreed(ask, f"{workplace.state.name} is damaged. Put its copy back?")
+    workplace.state.replace(workplace.state.with_suffix(".damaged"))
+    backup.replace(workplace.state)
+    yield "the state was damaged: its copy was put back, the damaged one kept as terraform.damaged"
+
+
+def readable(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_text()), dict)
+    except (ValueError, OSError):
+        return False
+
+
+def unlocked(terraform: Terraform, listen: Callable[[Event], None], ask: Ask | None) -> Plan:
+    """Plan; a lock left by a run that is gone is opened after asking."""
+    try:
+        return terraform.plan(listen)
+    except LockedError as problem:
+        lock = re.search(r"ID:\s+(\S+)", str(problem))
+        if lock is None or ask is None:
+            raise
+        agreed(ask, f"{problem}\nIs that run surely gone? Opening its lock while it works damages the state.")
+        terraform.run(["force-unlock", "-force", lock[1]])
+        return terraform.plan(listen)
+
+
+# Made, but not in the state ------------------------------------------------------------------------------
+
+
+def adopt(here: Environment, plan: Plan, ask: Ask | None) -> list[str]:
+    """Import what the plan would create although it is there."""
+    there = dict(already_there(here, plan))
+    if not there:
+        return []
+    listing = "\n".join(f"  {address} is {id_}" for address, id_ in there.items())
+    agreed(ask, f"Made, but not in the state:\n{listing}\nAdopt them?")
+    file = here.workplace.terraform / ADOPT
+    file.write_text(json.dumps({"import": [{"to": address, "id": id_} for address, id_ in there.items()]}))
+    try:
+        here.terraform.plan(nobody, *(f"-target={address}" for address in there))
+        here.terraform.apply()
+    finally:
+        file.unlink(missing_ok=True)
+    return [f"adopted: {address} ({id_})" for address, id_ in there.items()]
+
+
+def already_there(here: Environment, plan: Plan) -> Iterator[tuple[str, str]]:
+    wanted = {each.address for each in plan.changes if each.verb == "create"}
+    if not wanted:
+        return
+    for change in here.terraform.plan_document()["resource_changes"]:
+        finder = found.FINDERS.get(change["type"])
+        if change["address"] in wanted and finder is not None:
+            id_ = finder(here.cloud, change["change"]["after"])
+            if id_ is not None:
+                yield change["address"], id_
+
+
+# Ours, and nobody's ------------------------------------------------------------------------------------
+
+
+def clear(here: Environment, ask: Ask | None) -> list[str]:
+    """Remove models and configurations that nothing declares, knows or uses."""
+    prefix = f"{here.settings.names.of()}-"
+    known = names_in(here.terraform.state()) | names_declared(here.synthesis.document)
+    left = list(found.strays(here.cloud, prefix, known))
+    if not left:
+        return []
+    agreed(ask, "Left over and used by nothing:\n" + "\n".join(f"  {kind} {name}" for kind, name in left) + "\nRemove?")
+    for kind, name in left:
+        found.remove(here.cloud, kind, name)
+    return [f"removed: {kind} {name}, which nothing declares or uses" for kind, name in left]
+
+
+def names_in(state: Mapping[str, Any]) -> set[str]:
+    return {
+        str(instance["attributes"].get("name")) for each in state.get("resources", ()) for instance in each["instances"]
+    }
+
+
+def names_declared(document: Mapping[str, Any]) -> set[str]:
+    return {str(each.get("name")) for kind in document["resource"].values() for each in kind.values()}

@@ -1,0 +1,333 @@
+"""What our two SageMaker Pipelines do, as the documents SageMaker reads; pure, from plain values.
+
+The training pipeline runs the stages of `contract.stages` and registers; the monitor pipeline judges one window. Both
+are started by a person, a schedule or an event, with parameters that have defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contract import places
+from contract.stages import EXPLANATION_FILE, QUALITY_FILE, SPLITS, STAGES, metric_definitions
+
+VERSION = "2020-12-01"
+ROOT = "/opt/ml"
+PROCESSING = f"{ROOT}/processing"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a job runs on, and for how long at most."""
+
+    instance: str
+    count: int
+    volume_gb: int
+    at_most_minutes: int
+    spot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every job of a model shares: its image, role, key, and the subnets it runs in."""
+
+    image: str
+    role_arn: Any
+    key_arn: Any
+    subnet_ids: Sequence[Any] = ()
+    security_group_ids: Sequence[Any] = ()
+    environment: Mapping[str, Any] | None = None
+
+    @property
+    def network(self) -> dict[str, Any]:
+        return {"Subnets": list(self.subnet_ids), "SecurityGroupIds": list(self.security_group_ids)}
+
+
+def get(path: str) -> dict[str, str]:
+    return {"Get": path}
+
+
+def joined(*parts: Any) -> dict[str, Any]:
+    return {"Std:Join": {"On": "", "Values": list(parts)}}
+
+
+def text(name: str, default: str) -> dict[str, str]:
+    return {"Name": name, "Type": "String", "DefaultValue": default}
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """The values of one model's training pipeline."""
+
+    group: str
+    data_uri: str
+    artifacts_uri: str
+    hyperparameters: Mapping[str, str]
+    machine: Machine
+    surroundings: Surroundings
+    serving_image: str
+
+
+def training(given: Training) -> dict[str, Any]:
+    """Fix the data, refuse bad data, train, judge on unseen rows, explain, register what then waits for approval."""
+    return {
+        "Version": VERSION,
+        "Metadata": {"slipway": {"kind": "training", "group": given.group}},
+        "Parameters": [
+            text("Data", given.data_uri),
+            text("Family", given.hyperparameters["family"]),
+            text("Approval", "PendingManualApproval"),
+            text("Reason", "asked for"),
+        ],
+        "Steps": [
+            stage_step(given, "snapshot", {"raw": get("Parameters.Data")}, after=()),
+            stage_step(given, "validate", {"snapshot": place(given, "snapshot")}, after=("snapshot",)),
+            train_step(given),
+            stage_step(given, "evaluate", judged(given), after=("train",)),
+            stage_step(given, "explain", judged(given), after=("train",)),
+            register_step(given),
+        ],
+    }
+
+
+def judged(given: Training) -> dict[str, Any]:
+    return {"model": get(f"Steps.{step_name('train')}.{ARTIFACT}"), "snapshot": place(given, "snapshot")}
+
+
+ARTIFACT = "ModelArtifacts.S3ModelArtifacts"
+
+
+def step_name(stage: str) -> str:
+    return stage.capitalize()
+
+
+def place(given: Training, output: str) -> dict[str, Any]:
+    """Where one execution keeps an output; the execution's own id keeps runs apart."""
+    return joined(given.artifacts_uri, "/", get("Execution.PipelineExecutionId"), f"/{output}")
+
+
+def stage_step(given: Training, name: str, inputs: Mapping[str, Any], after: Sequence[str]) -> dict[str, Any]:
+    """One stage of the training container as a processing job, as `contract.stages` describes it."""
+    stage, around = STAGES[name], given.surroundings
+    arguments: dict[str, Any] = {
+        "AppSpecification": {
+            "ImageUri": around.image,
+            "ContainerArguments": [name, *options(given.hyperparameters)],
+        },
+        "Environment": dict(around.environment or {}),
+        "NetworkConfig": network_of(around, given.machine.count),
+        "ProcessingInputs": [
+            processing_input(each.name, each.path, inputs[each.name]) for each in stage.reads if each.name in inputs
+        ],
+        "ProcessingOutputConfig": {
+            "KmsKeyId": around.key_arn,
+            "Outputs": [processing_output(each.name, each.path, place(given, each.name)) for each in stage.writes],
+        },
+        "ProcessingResources": cluster(given.machine, around, count=1),
+        "RoleArn": around.role_arn,
+        "StoppingCondition": {"MaxRuntimeInSeconds": given.machine.at_most_minutes * 60},
+    }
+    step: dict[str, Any] = {
+        "Name": step_name(name),
+        "Type": "Processing",
+        "Arguments": arguments,
+        "RetryPolicies": RETRIES,
+    }
+    if after:
+        step["DependsOn"] = [step_name(each) for each in after]
+    if stage.property_files:
+        step["PropertyFiles"] = [
+            {"PropertyFileName": file, "OutputName": output, "FilePath": path}
+            for file, (output, path) in stage.property_files.items()
+        ]
+    return step
+
+
+RETRIES = [
+    {"ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR", "SageMaker.CAPACITY_ERROR"], "MaxAttempts": 3},
+    {"ExceptionType": ["Step.SERVICE_FAULT", "Step.THROTTLING"], "MaxAttempts": 5},
+]
+
+
+def options(hyperparameters: Mapping[str, str]) -> list[Any]:
+    """Hyperparameters as the container's own options; the family can be chosen for one execution."""
+    values = {**hyperparameters, "family": get("Parameters.Family")}
+    return [part for name, value in sorted(values.items()) for part in (f"--{name}", value)]
+
+
+def network_of(around: Surroundings, instances: int) -> dict[str, Any]:
+    network: dict[str, Any] = {"EnableNetworkIsolation": False}
+    if around.subnet_ids:
+        network |= {"VpcConfig": around.network, "EnableInterContainerTrafficEncryption": instances > 1}
+    return network
+
+
+def processing_input(name: str, path: str, uri: Any) -> dict[str, Any]:
+    where = {"S3Uri": uri, "LocalPath": f"{ROOT}/{path}", "S3DataType": "S3Prefix", "S3InputMode": "File"}
+    return {"InputName": name, "S3Input": where}
+
+
+def processing_output(name: str, path: str, uri: Any) -> dict[str, Any]:
+    return {"OutputName": name, "S3Output": {"S3Uri": uri, "LocalPath": f"{ROOT}/{path}", "S3UploadMode": "EndOfJob"}}
+
+
+def cluster(machine: Machine, around: Surroundings, count: int) -> dict[str, Any]:
+    return {
+        "ClusterConfig": {
+            "InstanceType": machine.instance,
+            "InstanceCount": count,
+            "VolumeSizeInGB": machine.volume_gb,
+            "VolumeKmsKeyId": around.key_arn,
+        }
+    }
+
+
+def train_step(given: Training) -> dict[str, Any]:
+    around, machine = given.surroundings, given.machine
+    arguments: dict[str, Any] = {
+        "AlgorithmSpecification": {
+            "TrainingImage": around.image,
+            "TrainingInputMode": "File",
+            "MetricDefinitions": metric_definitions(),
+        },
+        "HyperParameters": {**given.hyperparameters, "family": get("Parameters.Family")},
+        "InputDataConfig": [channel(given, split) for split in SPLITS],
+        "OutputDataConfig": {"S3OutputPath": given.artifacts_uri, "KmsKeyId": around.key_arn},
+        "ResourceConfig": {
+            "InstanceType": machine.instance,
+            "InstanceCount": machine.count,
+            "VolumeSizeInGB": machine.volume_gb,
+            "VolumeKmsKeyId": around.key_arn,
+        },
+        "RoleArn": around.role_arn,
+        "StoppingCondition": stopping(machine),
+        "EnableInterContainerTrafficEncryption": machine.count > 1,
+        "Environment": dict(around.environment or {}),
+    }
+    if around.subnet_ids:
+        arguments["VpcConfig"] = around.network
+    if machine.spot:
+        arguments["EnableManagedSpotTraining"] = True
+        arguments["CheckpointConfig"] = {"S3Uri": place(given, "checkpoints")}
+    return {
+        "Name": step_name("train"),
+        "Type": "Training",
+        "DependsOn": [step_name("validate")],
+        "Arguments": arguments,
+        "RetryPolicies": RETRIES,
+    }
+
+
+def channel(given: Training, split: str) -> dict[str, Any]:
+    source = {
+        "S3DataType": "S3Prefix",
+        "S3Uri": joined(given.artifacts_uri, "/", get("Execution.PipelineExecutionId"), f"/snapshot/{split}"),
+        "S3DataDistributionType": "FullyReplicated",
+    }
+    return {"ChannelName": split, "DataSource": {"S3DataSource": source}}
+
+
+def stopping(machine: Machine) -> dict[str, int]:
+    seconds = machine.at_most_minutes * 60
+    return {"MaxRuntimeInSeconds": seconds} | ({"MaxWaitTimeInSeconds": 2 * seconds} if machine.spot else {})
+
+
+def register_step(given: Training) -> dict[str, Any]:
+    """A version with its measured quality and where everything it came from stands."""
+    quality = joined(given.artifacts_uri, "/", get("Execution.PipelineExecutionId"), f"/evaluation/{QUALITY_FILE}")
+    explanation = joined(
+        given.artifacts_uri, "/", get("Execution.PipelineExecutionId"), f"/explanation/{EXPLANATION_FILE}"
+    )
+    return {
+        "Name": "Register",
+        "Type": "RegisterModel",
+        "DependsOn": [step_name("evaluate"), step_name("explain")],
+        "Arguments": {
+            "ModelPackageGroupName": given.group,
+            "ModelApprovalStatus": get("Parameters.Approval"),
+            "InferenceSpecification": {
+                "Containers": [
+                    {"Image": given.serving_image, "ModelDataUrl": get(f"Steps.{step_name('train')}.{ARTIFACT}")}
+                ],
+                "SupportedContentTypes": ["text/csv", "application/json"],
+                "SupportedResponseMIMETypes": ["application/json", "text/csv"],
+            },
+            "ModelMetrics": {
+                "ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": quality}},
+                "Explainability": {"Report": {"ContentType": "application/json", "S3Uri": explanation}},
+            },
+            "CustomerMetadataProperties": {
+                "family": get("Parameters.Family"),
+                "data": get("Parameters.Data"),
+                "data_hash": {
+                    "Std:JsonGet": {"PropertyFile": get("Steps.Snapshot.PropertyFiles.Snapshot"), "Path": "data_hash"}
+                },
+                "reason": get("Parameters.Reason"),
+                "execution": get("Execution.PipelineExecutionId"),
+                "training_job": get(f"Steps.{step_name('train')}.TrainingJobName"),
+                "run_uri": joined(given.artifacts_uri, "/", get("Execution.PipelineExecutionId")),
+            },
+        },
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """The values of one endpoint's monitor pipeline."""
+
+    endpoint: str
+    model: str
+    capture_bucket: str
+    outcomes_bucket: str
+    artifacts_bucket: str
+    machine: Machine
+    surroundings: Surroundings
+
+
+def monitor(given: Monitor) -> dict[str, Any]:
+    """Judge the window that ends when the execution starts, unless told otherwise."""
+    return {
+        "Version": VERSION,
+        "Metadata": {"slipway": {"kind": "monitor", "endpoint": given.endpoint}},
+        "Parameters": [text("WindowEnd", "now"), text("WindowHours", "1")],
+        "Steps": [judge_step(given)],
+    }
+
+
+def judge_step(given: Monitor) -> dict[str, Any]:
+    around, machine = given.surroundings, given.machine
+    environment = {
+        "sagemaker_endpoint_name": given.endpoint,
+        "publish_cloudwatch_metrics": "Enabled",
+        "output_path": f"{PROCESSING}/output",
+        "SLIPWAY_MODEL": given.model,
+        "SLIPWAY_CAPTURE_URI": f"s3://{given.capture_bucket}/{places.capture_prefix(given.endpoint)}",
+        "SLIPWAY_OUTCOMES_URI": f"s3://{given.outcomes_bucket}/{places.outcomes_prefix(given.endpoint)}",
+        "SLIPWAY_WINDOWS_URI": f"s3://{given.artifacts_bucket}/{places.windows_prefix(given.endpoint)}",
+        "SLIPWAY_ARTIFACTS_BUCKET": given.artifacts_bucket,
+        "SLIPWAY_WINDOW_END": get("Parameters.WindowEnd"),
+        "SLIPWAY_WINDOW_HOURS": get("Parameters.WindowHours"),
+        **(around.environment or {}),
+    }
+    reports = joined(
+        f"s3://{given.artifacts_bucket}/{places.windows_prefix(given.endpoint)}reports/",
+        get("Execution.PipelineExecutionId"),
+    )
+    return {
+        "Name": "Judge",
+        "Type": "Processing",
+        "Arguments": {
+            "AppSpecification": {"ImageUri": around.image},
+            "Environment": environment,
+            "NetworkConfig": network_of(around, machine.count),
+            "ProcessingOutputConfig": {
+                "KmsKeyId": around.key_arn,
+                "Outputs": [processing_output("report", "processing/output", reports)],
+            },
+            "ProcessingResources": cluster(machine, around, machine.count),
+            "RoleArn": around.role_arn,
+            "StoppingCondition": {"MaxRuntimeInSeconds": machine.at_most_minutes * 60},
+        },
+    }

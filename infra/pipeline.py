@@ -1,0 +1,96 @@
+"""How a model is trained: a SageMaker Pipeline, and what starts it besides a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra import definitions
+from infra.component import Component
+from infra.names import Names
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineArgs:
+    names: Names
+    model: str
+    training: definitions.Training
+    pipeline_role_arn: pulumi.Input[str]
+    scheduler_role_arn: pulumi.Input[str]
+    events_role_arn: pulumi.Input[str]
+    key_arn: pulumi.Input[str]
+    schedule_group: pulumi.Input[str]
+    schedule: str | None
+    retrain_alarms: Sequence[str]
+    ready: Sequence[pulumi.Resource]
+
+
+class Pipeline(Component):
+    """One model's training pipeline, its schedule, and the rule from alarms to a new run."""
+
+    def __init__(self, args: PipelineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(f"{args.model}-training", opts)
+        self.args = args
+        self.pipeline = self._pipeline()
+        self._schedule()
+        self._retrain_on_alarm()
+        self.finish({"arn": self.pipeline.arn})
+
+    def _pipeline(self) -> aws.sagemaker.Pipeline:
+        name = self.args.names.training_pipeline(self.args.model)
+        return aws.sagemaker.Pipeline(
+            f"{self.args.model}-train",
+            pipeline_name=name,
+            pipeline_display_name=name,
+            pipeline_description=f"Trains and registers {self.args.model}",
+            pipeline_definition=self.json(definitions.training(self.args.training)),
+            role_arn=self.args.pipeline_role_arn,
+            opts=self.own(depends_on=list(self.args.ready)),
+        )
+
+    def _schedule(self) -> None:
+        if self.args.schedule is None:
+            return
+        aws.scheduler.Schedule(
+            f"{self.args.model}-train",
+            name=self.args.names.of(self.args.model, "train", kind="schedule"),
+            group_name=self.args.schedule_group,
+            schedule_expression=self.args.schedule,
+            kms_key_arn=self.args.key_arn,
+            flexible_time_window={"mode": "OFF"},
+            target={
+                "arn": self.pipeline.arn,
+                "role_arn": self.args.scheduler_role_arn,
+                "sagemaker_pipeline_parameters": {"pipeline_parameters": [{"name": "Reason", "value": "schedule"}]},
+            },
+            opts=self.own(),
+        )
+
+    def _retrain_on_alarm(self) -> None:
+        if not self.args.retrain_alarms:
+            return
+        name = self.args.names.of(self.args.model, "retrain")
+        pattern = {
+            "source": ["aws.cloudwatch"],
+            "detail-type": ["CloudWatch Alarm State Change"],
+            "detail": {"alarmName": list(self.args.retrain_alarms), "state": {"value": ["ALARM"]}},
+        }
+        rule = aws.cloudwatch.EventRule(
+            f"{self.args.model}-retrain",
+            name=name,
+            description=f"Drift or lost quality of {self.args.model} starts its training",
+            event_pattern=self.json(pattern),
+            opts=self.own(),
+        )
+        aws.cloudwatch.EventTarget(
+            f"{self.args.model}-retrain",
+            rule=rule.name,
+            target_id="train",
+            arn=self.pipeline.arn,
+            role_arn=self.args.events_role_arn,
+            sagemaker_pipeline_target={"pipeline_parameter_lists": [{"name": "Reason", "value": "alarm"}]},
+            opts=self.own(),
+        )

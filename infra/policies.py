@@ -1,0 +1,724 @@
+"""Every permission of the platform: who may do what to which ARN, and why where a wildcard stands.
+
+Statements are plain values, so that a table of what each role must and must not be able to do can be checked without a
+cloud. A wildcard resource is only allowed with a reason from `WILDCARDS`; no statement has a wildcard action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+
+from infra.names import PROJECT, Names, Person, Purpose, Workload
+
+Text = pulumi.Input[str]
+
+# The actions AWS gives no resource for; each is why a `*` may stand in a statement.
+WILDCARDS: Mapping[str, str] = {
+    "cloudwatch:PutMetricData": "CloudWatch takes no resource here; the namespace is held by a condition",
+    "cloudwatch:GetMetricData": "CloudWatch takes no resource for reading metrics",
+    "cloudwatch:GetMetricStatistics": "CloudWatch takes no resource for reading metrics",
+    "cloudwatch:ListMetrics": "CloudWatch takes no resource for listing metrics",
+    "ecr:GetAuthorizationToken": "a token is for the registry, not for a repository",
+    "ec2:CreateNetworkInterface": "SageMaker attaches to our subnets; held by the VPC condition below",
+    "ec2:DescribeDhcpOptions": "EC2 takes no resource for describing",
+    "ec2:DescribeNetworkInterfaces": "EC2 takes no resource for describing",
+    "ec2:DescribeSecurityGroups": "EC2 takes no resource for describing",
+    "ec2:DescribeSubnets": "EC2 takes no resource for describing",
+    "ec2:DescribeVpcs": "EC2 takes no resource for describing",
+    "ec2:DeleteNetworkInterface": "interfaces are named only once they exist; held by the VPC condition",
+    "sagemaker:ListEndpoints": "listing takes no resource",
+    "sagemaker:ListPipelines": "listing takes no resource",
+    "sagemaker:ListModelPackageGroups": "listing takes no resource",
+    "sagemaker:ListTrainingJobs": "listing takes no resource",
+    "sagemaker:Search": "searching takes no resource",
+    "tag:GetResources": "the tagging service takes no resource",
+    "cloudwatch:DescribeAlarms": "describing all alarms takes no resource",
+    "cloudtrail:LookupEvents": "events are not resources",
+    "ce:GetCostAndUsage": "cost is of the account",
+    "servicequotas:ListServiceQuotas": "quotas are of the account",
+    "logs:DescribeLogGroups": "describing log groups takes no resource",
+}
+
+
+def of(service: str, *verbs: str) -> tuple[str, ...]:
+    """Actions of a service, its verbs given one by one or several in a text."""
+    return tuple(f"{service}:{verb}" for each in verbs for verb in each.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One permission or refusal."""
+
+    sid: str
+    actions: tuple[str, ...]
+    resources: tuple[Text, ...]
+    effect: str = "Allow"
+    conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    principals: Mapping[str, Any] | str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        given: dict[str, Any] = {"Sid": self.sid, "Effect": self.effect, "Action": list(self.actions)}
+        if self.resources:
+            given["Resource"] = list(self.resources) if len(self.resources) != 1 else self.resources[0]
+        if self.principals is not None:
+            given["Principal"] = self.principals
+        if self.conditions:
+            given["Condition"] = {operator: dict(each) for operator, each in self.conditions.items()}
+        return given
+
+
+def document(statements: Iterable[Statement]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": [each.to_json() for each in statements]}
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What permissions are about: the names of the environment, its key, its models, and its private subnets."""
+
+    names: Names
+    key_arn: Text
+    models: tuple[str, ...] = ()
+    subnet_ids: tuple[Text, ...] = ()
+
+    def bucket(self, purpose: Purpose) -> str:
+        return f"arn:aws:s3:::{self.names.bucket(purpose)}"
+
+    def objects(self, purpose: Purpose, prefix: str = "") -> str:
+        return f"{self.bucket(purpose)}/{prefix}*"
+
+    def sagemaker(self, kind: str, name: str | None = None) -> str:
+        """Our own SageMaker resources of a kind: all begin with the environment's prefix."""
+        return self.names.arn("sagemaker", f"{kind}/{name or self.names.of() + '-*'}")
+
+    def role(self, who: Workload | Person) -> str:
+        return self.names.global_arn("iam", f"role/{self.names.role(who)}")
+
+    def logs(self, group: str) -> tuple[str, ...]:
+        return (self.names.arn("logs", f"log-group:{group}"), self.names.arn("logs", f"log-group:{group}:*"))
+
+
+# What buckets, keys, repositories and topics say of themselves ------------------------------------
+
+
+def bucket(names: Names, purpose: Purpose, *, tls_only: bool) -> list[Statement]:
+    """Refuse plain HTTP; let log services write to the log bucket and nobody else."""
+    arn = f"arn:aws:s3:::{names.bucket(purpose)}"
+    statements = []
+    if tls_only:
+        insecure = {"Bool": {"aws:SecureTransport": "false"}}
+        statements.append(Statement("TlsOnly", ("s3:*",), (arn, f"{arn}/*"), "Deny", insecure, {"AWS": "*"}))
+    if purpose == "logs":
+        mine = {"StringEquals": {"aws:SourceAccount": names.account}}
+        for sid, service in (("AccessLogs", "logging.s3"), ("Trail", "cloudtrail")):
+            who = {"Service": f"{service}.amazonaws.com"}
+            statements.append(Statement(f"{sid}Write", ("s3:PutObject",), (f"{arn}/*",), "Allow", mine, who))
+            statements.append(Statement(f"{sid}Look", ("s3:GetBucketAcl",), (arn,), "Allow", mine, who))
+    return statements
+
+
+def key(names: Names) -> list[Statement]:
+    """The account governs the key through IAM; services may use it for this account's own resources."""
+    mine = {"StringEquals": {"aws:SourceAccount": names.account}}
+    services = ("sns", "cloudwatch", "events", "scheduler", "s3", "cloudtrail", "budgets", "costalerts")
+    use = ("kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey")
+    group = {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": names.arn("logs", "log-group:*")}}
+    logs = (
+        "kms:Encrypt",
+        "kms:Decrypt",
+        "kms:ReEncryptFrom",
+        "kms:ReEncryptTo",
+        "kms:GenerateDataKey",
+        "kms:DescribeKey",
+    )
+    return [
+        Statement("Govern", KEY_GOVERNANCE, ("*",), principals={"AWS": names.global_arn("iam", "root")}),
+        Statement("Services", use, ("*",), "Allow", mine, {"Service": [f"{each}.amazonaws.com" for each in services]}),
+        Statement("Logs", logs, ("*",), "Allow", group, {"Service": f"logs.{names.region}.amazonaws.com"}),
+    ]
+
+
+# A key policy's `*` is the key it stands on. Spelled out, because `kms:*` would also give what nobody needs.
+KEY_GOVERNANCE = of(
+    "kms",
+    "CancelKeyDeletion CreateAlias CreateGrant Decrypt DeleteAlias DescribeKey DisableKey "
+    "DisableKeyRotation EnableKey EnableKeyRotation Encrypt GenerateDataKey "
+    "GenerateDataKeyWithoutPlaintext GetKeyPolicy GetKeyRotationStatus ListAliases ListGrants "
+    "ListKeyPolicies ListResourceTags ListRetirableGrants PutKeyPolicy ReEncryptFrom ReEncryptTo "
+    "RetireGrant RevokeGrant ScheduleKeyDeletion TagResource UntagResource UpdateAlias "
+    "UpdateKeyDescription ",
+)
+
+
+def repository(accounts: Sequence[str]) -> list[Statement]:
+    """Other accounts of ours may pull."""
+    pull = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+    return [Statement("Pull", pull, (), principals={"AWS": [f"arn:aws:iam::{each}:root" for each in accounts]})]
+
+
+def topic(names: Names, name: str) -> list[Statement]:
+    """Alarms, rules and budgets of this account may publish; nobody may over plain HTTP."""
+    arn = names.arn("sns", name)
+    mine = {"StringEquals": {"aws:SourceAccount": names.account}}
+    services = [f"{each}.amazonaws.com" for each in ("cloudwatch", "events", "budgets", "costalerts")]
+    insecure = {"Bool": {"aws:SecureTransport": "false"}}
+    return [
+        Statement("Publish", ("sns:Publish",), (arn,), "Allow", mine, {"Service": services}),
+        Statement("TlsOnly", ("sns:Publish",), (arn,), "Deny", insecure, {"AWS": "*"}),
+    ]
+
+
+def package_group(names: Names, model: str, accounts: Sequence[str]) -> list[Statement]:
+    """Other accounts of ours may read and deploy versions; none may add or approve one."""
+    group = names.arn("sagemaker", f"model-package-group/{names.package_group(model)}")
+    versions = names.arn("sagemaker", f"model-package/{names.package_group(model)}/*")
+    them = {"AWS": [f"arn:aws:iam::{each}:root" for each in accounts]}
+    look_at = ("sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages", "sagemaker:CreateModel")
+    return [
+        Statement("ReadGroup", ("sagemaker:DescribeModelPackageGroup",), (group,), principals=them),
+        Statement("ReadVersions", look_at, (versions,), principals=them),
+    ]
+
+
+def flow_log(names: Names) -> list[Statement]:
+    write = tuple(f"logs:{verb}" for verb in ("CreateLogStream", "DescribeLogStreams", "PutLogEvents"))
+    group = names.arn("logs", f"log-group:{names.log_group('flow')}")
+    return [Statement("Write", write, (group, f"{group}:*"))]
+
+
+def trail(names: Names) -> list[Statement]:
+    write = tuple(f"logs:{verb}" for verb in ("CreateLogStream", "PutLogEvents"))
+    return [Statement("Write", write, (names.arn("logs", f"log-group:{names.log_group('trail')}:*"),))]
+
+
+def over_budget(names: Names) -> list[Statement]:
+    """What the training role loses when the month's money is spent."""
+    jobs = names.arn("sagemaker", "*-job/*")
+    return [
+        Statement(
+            "NoNewJobs", tuple(f"sagemaker:Create{job}Job" for job in ("Training", "Processing")), (jobs,), "Deny"
+        )
+    ]
+
+
+def budget(names: Names) -> list[Statement]:
+    attach = ("iam:AttachRolePolicy", "iam:DetachRolePolicy")
+    only = {"ArnEquals": {"iam:PolicyARN": names.global_arn("iam", f"policy/{names.of('over-budget')}")}}
+    return [Statement("Stop", attach, (names.global_arn("iam", f"role/{names.role('training')}"),), conditions=only)]
+
+
+def replication(names: Names, key_arn: Text, copy_bucket: str, copy_key_arn: Text) -> list[Statement]:
+    """Read every version of the evidence here, write it there, under each region's key."""
+    here = f"arn:aws:s3:::{names.bucket('evidence')}"
+    versions = of(
+        "s3",
+        "GetObjectVersionForReplication GetObjectVersionAcl GetObjectVersionTagging GetObjectRetention",
+    )
+    copies = of("s3", "ReplicateObject ReplicateDelete ReplicateTags")
+    return [
+        Statement("ReadHere", of("s3", "GetReplicationConfiguration ListBucket"), (here,)),
+        Statement("ReadVersions", versions, (f"{here}/*",)),
+        Statement("WriteThere", copies, (f"arn:aws:s3:::{copy_bucket}/*",)),
+        Statement("Decrypt", KEY_READ, (key_arn,)),
+        Statement("Encrypt", of("kms", "Encrypt GenerateDataKey"), (copy_key_arn,)),
+    ]
+
+
+# What workloads may do ----------------------------------------------------------------------------
+
+
+KEY_USE = of("kms", "Decrypt DescribeKey Encrypt GenerateDataKey ReEncryptFrom ReEncryptTo")
+KEY_READ = of("kms", "Decrypt DescribeKey")
+PULL = of("ecr", "BatchCheckLayerAvailability BatchGetImage GetDownloadUrlForLayer")
+WRITE_LOGS = of("logs", "CreateLogGroup CreateLogStream DescribeLogStreams PutLogEvents")
+ATTACH = of("ec2", "CreateNetworkInterface DeleteNetworkInterface")
+LOOK_AT_NETWORK = of(
+    "ec2",
+    "DescribeDhcpOptions DescribeNetworkInterfaces DescribeSecurityGroups DescribeSubnets DescribeVpcs",
+)
+OUR_NAMESPACES = ["Slipway", "/aws/sagemaker/TrainingJobs", "/aws/sagemaker/ProcessingJobs", "AWS/SageMaker"]
+
+
+def container(grounds: Grounds, repository_: str) -> list[Statement]:
+    """What every container needs: its image, its key, its logs, its metrics, and the subnets it runs in."""
+    names = grounds.names
+    image = names.arn("ecr", f"repository/{names.of()}/{repository_}")
+    ours = {"StringEquals": {"cloudwatch:namespace": OUR_NAMESPACES}}
+    statements = [
+        Statement("PullImage", PULL, (image,)),
+        Statement("SignInToRegistry", ("ecr:GetAuthorizationToken",), ("*",)),
+        Statement("UseKey", KEY_USE, (grounds.key_arn,)),
+        Statement("WriteLogs", WRITE_LOGS, grounds.logs("/aws/sagemaker/*")),
+        Statement("PublishMetrics", ("cloudwatch:PutMetricData",), ("*",), conditions=ours),
+    ]
+    if grounds.subnet_ids:
+        # The interface is made in a subnet; its own ARN, the group's and the subnet's are all asked for.
+        network = tuple(names.arn("ec2", f"{kind}/*") for kind in ("network-interface", "security-group", "subnet"))
+        statements += [
+            Statement("AttachToSubnets", ATTACH, network),
+            Statement("AllowAttachment", of("ec2", "CreateNetworkInterfacePermission"), network[:1]),
+            Statement("LookAtNetwork", LOOK_AT_NETWORK, ("*",)),
+        ]
+    return statements
+
+
+def read(sid: str, grounds: Grounds, *purposes: Purpose) -> list[Statement]:
+    """List the buckets of these purposes and read what is in them."""
+    return [
+        Statement(f"{sid}List", of("s3", "ListBucket GetBucketLocation"), tuple(map(grounds.bucket, purposes))),
+        Statement(f"{sid}Read", of("s3", "GetObject GetObjectVersion"), tuple(map(grounds.objects, purposes))),
+    ]
+
+
+def training(grounds: Grounds) -> list[Statement]:
+    return [
+        *container(grounds, "training"),
+        *read("Data", grounds, "data", "artifacts"),
+        Statement(
+            "WriteRuns",
+            of("s3", "PutObject AbortMultipartUpload"),
+            tuple(grounds.objects("artifacts", prefix) for prefix in ("runs/", "models/", "baselines/")),
+        ),
+        Statement(
+            "WriteSnapshots", of("s3", "PutObject AbortMultipartUpload"), (grounds.objects("data", "snapshots/"),)
+        ),
+        Statement(
+            "Track",
+            of(
+                "sagemaker-mlflow",
+                "AccessUI CreateExperiment CreateRun GetExperiment GetExperimentByName GetRun LogBatch LogMetric "
+                "LogModel LogParam SetTag UpdateRun",
+            ),
+            (grounds.sagemaker("mlflow-tracking-server"), grounds.sagemaker("mlflow-app", "*")),
+        ),
+    ]
+
+
+def inference(grounds: Grounds) -> list[Statement]:
+    return [
+        *container(grounds, "inference"),
+        *read("Artifacts", grounds, "artifacts"),
+        Statement("WriteCapture", of("s3", "PutObject"), (grounds.objects("capture"),)),
+    ]
+
+
+def monitoring(grounds: Grounds) -> list[Statement]:
+    endpoints = tuple(
+        grounds.names.arn("sagemaker", f"endpoint/{grounds.names.endpoint(each)}") for each in grounds.models
+    )
+    statements = [
+        *container(grounds, "monitoring"),
+        *read("Windows", grounds, "capture", "outcomes", "artifacts"),
+        Statement(
+            "WriteJudgements",
+            of("s3", "PutObject AbortMultipartUpload"),
+            tuple(grounds.objects("artifacts", prefix) for prefix in ("windows/", "experiments/", "baselines/")),
+        ),
+        Statement("AppendToLedger", of("s3", "PutObject"), (grounds.objects("evidence", "ledger/"),)),
+        Statement("ReadMetrics", of("cloudwatch", "GetMetricData GetMetricStatistics"), ("*",)),
+    ]
+    if endpoints:
+        move = of(
+            "sagemaker",
+            "DescribeEndpoint DescribeEndpointConfig UpdateEndpointWeightsAndCapacities",
+        )
+        configs = (grounds.sagemaker("endpoint-config"),)
+        statements.append(Statement("MoveTraffic", move, (*endpoints, *configs)))
+    return statements
+
+
+RUN_JOBS = of(
+    "sagemaker",
+    *(f"{verb}{job}Job" for verb in ("Create", "Describe", "Stop") for job in ("Training", "Processing", "Transform")),
+    *("AddTags", "ListTags"),
+)
+
+
+def pass_to(grounds: Grounds, service: str, *roles: Workload) -> Statement:
+    """Hand exactly these roles to exactly that service."""
+    only = {"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}}
+    return Statement(f"PassTo{service.title()}", ("iam:PassRole",), tuple(map(grounds.role, roles)), conditions=only)
+
+
+def pipeline(grounds: Grounds) -> list[Statement]:
+    jobs = tuple(
+        grounds.names.arn("sagemaker", f"{kind}/*") for kind in ("training-job", "processing-job", "transform-job")
+    )
+    register = of(
+        "sagemaker",
+        "CreateModelPackage DescribeModelPackage DescribeModelPackageGroup AddTags",
+    )
+    packages = (grounds.sagemaker("model-package-group"), grounds.sagemaker("model-package"))
+    return [
+        Statement("RunJobs", RUN_JOBS, jobs),
+        Statement("Register", register, packages),
+        Statement("UseKey", KEY_USE, (grounds.key_arn,)),
+        pass_to(grounds, "sagemaker", "training", "monitoring", "inference"),
+        *read("Runs", grounds, "artifacts", "data"),
+        Statement("WriteRuns", of("s3", "PutObject"), (grounds.objects("artifacts", "runs/"),)),
+    ]
+
+
+def starter(grounds: Grounds) -> list[Statement]:
+    """What a schedule or a rule may do: start our pipelines."""
+    return [
+        Statement("StartPipelines", of("sagemaker", "StartPipelineExecution"), (grounds.sagemaker("pipeline"),)),
+        Statement("UseKey", KEY_READ, (grounds.key_arn,)),
+    ]
+
+
+# What people and CI may do ------------------------------------------------------------------------
+
+LOOK_SAGEMAKER = of(
+    "sagemaker",
+    "DescribeEndpoint DescribeEndpointConfig DescribeFeatureGroup DescribeModel DescribeModelPackage "
+    "DescribeModelPackageGroup DescribePipeline DescribePipelineDefinitionForExecution "
+    "DescribePipelineExecution DescribeProcessingJob DescribeTrainingJob DescribeTransformJob "
+    "GetModelPackageGroupPolicy ListModelPackages ListPipelineExecutionSteps ListPipelineExecutions "
+    "ListTags",
+)
+LIST_ALL = (
+    *of(
+        "sagemaker",
+        "ListEndpoints ListPipelines ListModelPackageGroups ListTrainingJobs Search",
+    ),
+    *of("cloudwatch", "DescribeAlarms GetMetricData GetMetricStatistics ListMetrics"),
+    "logs:DescribeLogGroups",
+    "tag:GetResources",
+)
+SAGEMAKER_KINDS = (
+    "endpoint",
+    "endpoint-config",
+    "feature-group",
+    "model",
+    "model-package",
+    "model-package-group",
+    "pipeline",
+    "processing-job",
+    "training-job",
+    "transform-job",
+    "mlflow-tracking-server",
+)
+
+
+def look(grounds: Grounds) -> list[Statement]:
+    """See everything of SageMaker, its logs, alarms and metrics; change nothing, read no data."""
+    kinds = tuple(grounds.names.arn("sagemaker", f"{kind}/*") for kind in SAGEMAKER_KINDS)
+    logs = of("logs", "DescribeLogStreams FilterLogEvents GetLogEvents")
+    dashboards = of("cloudwatch", "GetDashboard")
+    return [
+        Statement("Look", LOOK_SAGEMAKER, kinds),
+        Statement("List", LIST_ALL, ("*",)),
+        Statement("ReadLogs", logs, grounds.logs("/aws/sagemaker/*")),
+        Statement(
+            "ReadDashboards", dashboards, (grounds.names.global_arn("cloudwatch", f"dashboard/{grounds.names.of()}-*"),)
+        ),
+    ]
+
+
+def endpoints_of(grounds: Grounds) -> tuple[str, ...]:
+    return (grounds.sagemaker("endpoint"),)
+
+
+def data_scientist(grounds: Grounds) -> list[Statement]:
+    run = of("sagemaker", "StartPipelineExecution StopPipelineExecution RetryPipelineExecution")
+    return [
+        *look(grounds),
+        *read("Data", grounds, "data", "artifacts", "capture", "outcomes"),
+        Statement("AddData", of("s3", "PutObject"), (grounds.objects("data"), grounds.objects("outcomes"))),
+        Statement(
+            "Run",
+            run,
+            (grounds.sagemaker("pipeline"), grounds.sagemaker("pipeline", f"{grounds.names.of()}-*/execution/*")),
+        ),
+        Statement("UseKey", KEY_USE, (grounds.key_arn,)),
+        Statement("Invoke", of("sagemaker", "InvokeEndpoint"), endpoints_of(grounds)),
+    ]
+
+
+def operator(grounds: Grounds) -> list[Statement]:
+    run = of("sagemaker", "StartPipelineExecution StopPipelineExecution RetryPipelineExecution")
+    alarms = grounds.names.arn("cloudwatch", f"alarm:{grounds.names.of()}-*")
+    return [
+        *look(grounds),
+        *read("Artifacts", grounds, "artifacts", "evidence"),
+        Statement("MoveTraffic", of("sagemaker", "UpdateEndpointWeightsAndCapacities"), endpoints_of(grounds)),
+        Statement("Invoke", of("sagemaker", "InvokeEndpoint InvokeEndpointAsync"), endpoints_of(grounds)),
+        Statement(
+            "Run",
+            run,
+            (grounds.sagemaker("pipeline"), grounds.sagemaker("pipeline", f"{grounds.names.of()}-*/execution/*")),
+        ),
+        Statement("Silence", of("cloudwatch", "DisableAlarmActions EnableAlarmActions"), (alarms,)),
+        Statement("AppendToLedger", of("s3", "PutObject"), (grounds.objects("evidence", "ledger/"),)),
+        Statement("AddOutcomes", of("s3", "PutObject"), (grounds.objects("outcomes"),)),
+        Statement("UseKey", KEY_USE, (grounds.key_arn,)),
+    ]
+
+
+def approver(grounds: Grounds) -> list[Statement]:
+    packages = (grounds.sagemaker("model-package"),)
+    return [
+        *look(grounds),
+        *read("Evidence", grounds, "artifacts", "evidence"),
+        Statement("Approve", of("sagemaker", "UpdateModelPackage"), packages),
+        Statement("AddEvidence", of("s3", "PutObject"), (grounds.objects("evidence"),)),
+        Statement("UseKey", KEY_USE, (grounds.key_arn,)),
+    ]
+
+
+def auditor(grounds: Grounds) -> list[Statement]:
+    return [
+        *look(grounds),
+        *read("Evidence", grounds, "evidence", "logs"),
+        Statement("ReadTrail", of("cloudtrail", "LookupEvents"), ("*",)),
+        Statement("ReadCost", of("ce", "GetCostAndUsage"), ("*",)),
+        Statement("ReadKey", KEY_READ, (grounds.key_arn,)),
+        Statement("TouchNothing", of("s3", "PutObject DeleteObject"), (grounds.objects("evidence"),), "Deny"),
+    ]
+
+
+def ci_preview(grounds: Grounds) -> list[Statement]:
+    """Read what a preview compares with; no data, no secrets."""
+    names = grounds.names
+    purposes: tuple[Purpose, ...] = ("data", "artifacts", "capture", "outcomes", "evidence", "logs")
+    look_at_bucket = of(
+        "s3",
+        "GetBucketAcl GetBucketCORS GetBucketLocation GetBucketLogging GetBucketObjectLockConfiguration "
+        "GetBucketOwnershipControls GetBucketPolicy GetBucketPublicAccessBlock GetBucketRequestPayment "
+        "GetBucketTagging GetBucketVersioning GetBucketWebsite GetAccelerateConfiguration "
+        "GetEncryptionConfiguration GetLifecycleConfiguration GetReplicationConfiguration ListBucket",
+    )
+    roles = of(
+        "iam",
+        "GetPolicy GetPolicyVersion GetRole GetRolePolicy ListAttachedRolePolicies "
+        "ListInstanceProfilesForRole ListPolicyVersions ListRolePolicies",
+    )
+    ecr = of(
+        "ecr",
+        "DescribeRepositories GetLifecyclePolicy GetRepositoryPolicy ListTagsForResource",
+    )
+    keys = of("kms", "DescribeKey GetKeyPolicy GetKeyRotationStatus ListResourceTags")
+    return [
+        *look(grounds),
+        Statement("LookAtBuckets", look_at_bucket, tuple(map(grounds.bucket, purposes))),
+        Statement("LookAtRoles", roles, (grounds.names.global_arn("iam", f"role/{names.of()}-*"), boundary_arn(names))),
+        Statement("LookAtRepositories", ecr, (names.arn("ecr", f"repository/{names.of()}/*"),)),
+        Statement("LookAtKey", keys, (grounds.key_arn,)),
+        Statement(
+            "LookAtTopics",
+            of("sns", "GetTopicAttributes ListTagsForResource"),
+            (names.arn("sns", f"{names.of()}-*"),),
+        ),
+        Statement(
+            "ReadState", of("s3", "GetObject"), (f"arn:aws:s3:::{names.of('state', names.account, kind='bucket')}/*",)
+        ),
+    ]
+
+
+def boundary_arn(names: Names) -> str:
+    return names.global_arn("iam", f"policy/{names.of('boundary')}")
+
+
+def ci_deploy(grounds: Grounds) -> list[Statement]:
+    """Make, change and remove what this environment's program declares, and nothing of another environment."""
+    names = grounds.names
+    within = {"StringEquals": {"iam:PermissionsBoundary": boundary_arn(names)}}
+    roles = names.global_arn("iam", f"role/{names.of()}-*")
+    kinds = tuple(names.arn("sagemaker", f"{kind}/{names.of()}*") for kind in SAGEMAKER_KINDS)
+    sagemaker = of(
+        "sagemaker",
+        *(
+            f"{verb}{kind}"
+            for verb in ("Create", "Delete")
+            for kind in (
+                "Endpoint",
+                "EndpointConfig",
+                "FeatureGroup",
+                "MlflowTrackingServer",
+                "Model",
+                "ModelPackageGroup",
+                "Pipeline",
+            )
+        ),
+        *(
+            "UpdateEndpoint",
+            "UpdateFeatureGroup",
+            "UpdateMlflowTrackingServer",
+            "UpdatePipeline",
+            "AddTags",
+            "DeleteTags",
+        ),
+        *("PutModelPackageGroupPolicy", "DeleteModelPackageGroupPolicy"),
+    )
+    buckets = of(
+        "s3",
+        "CreateBucket DeleteBucket DeleteBucketPolicy PutBucketLogging PutBucketObjectLockConfiguration "
+        "PutBucketOwnershipControls PutBucketPolicy PutBucketPublicAccessBlock PutBucketTagging "
+        "PutBucketVersioning PutEncryptionConfiguration PutLifecycleConfiguration "
+        "PutReplicationConfiguration",
+    )
+    purposes: tuple[Purpose, ...] = ("data", "artifacts", "capture", "outcomes", "evidence", "logs")
+    change_role = of("iam", "CreateRole PutRolePermissionsBoundary PutRolePolicy AttachRolePolicy")
+    keep_role = of(
+        "iam",
+        "DeleteRole DeleteRolePolicy DetachRolePolicy TagRole UntagRole UpdateAssumeRolePolicy",
+    )
+    watch = (
+        *of(
+            "cloudwatch",
+            "DeleteAlarms PutMetricAlarm PutCompositeAlarm TagResource UntagResource",
+        ),
+        *of("cloudwatch", "DeleteDashboards PutDashboard"),
+    )
+    events = of(
+        "events",
+        "DeleteRule DescribeRule ListTargetsByRule PutRule PutTargets RemoveTargets TagResource",
+    )
+    schedules = of(
+        "scheduler",
+        "CreateSchedule CreateScheduleGroup DeleteSchedule DeleteScheduleGroup GetSchedule "
+        "GetScheduleGroup UpdateSchedule TagResource",
+    )
+    topics = of(
+        "sns",
+        "CreateTopic DeleteTopic SetTopicAttributes Subscribe Unsubscribe TagResource",
+    )
+    scaling = of(
+        "application-autoscaling",
+        "DeleteScalingPolicy DeregisterScalableTarget PutScalingPolicy PutScheduledAction "
+        "RegisterScalableTarget TagResource",
+    )
+    repositories = of(
+        "ecr",
+        "CreateRepository DeleteRepository PutImageScanningConfiguration PutLifecyclePolicy "
+        "SetRepositoryPolicy TagResource BatchCheckLayerAvailability CompleteLayerUpload "
+        "InitiateLayerUpload PutImage UploadLayerPart",
+    )
+    return [
+        *ci_preview(grounds),
+        Statement("ChangePlatform", sagemaker, kinds),
+        Statement("ChangeBuckets", buckets, tuple(map(grounds.bucket, purposes))),
+        Statement("ChangeRolesWithinBoundary", change_role, (roles,), conditions=within),
+        Statement("KeepRoles", keep_role, (roles,)),
+        Statement(
+            "PassOurRoles",
+            ("iam:PassRole",),
+            (roles,),
+            conditions={
+                "StringEquals": {
+                    "iam:PassedToService": [f"{each}.amazonaws.com" for each in ("sagemaker", "scheduler", "events")]
+                }
+            },
+        ),
+        Statement(
+            "Watch",
+            watch,
+            (
+                names.arn("cloudwatch", f"alarm:{names.of()}-*"),
+                names.global_arn("cloudwatch", f"dashboard/{names.of()}-*"),
+            ),
+        ),
+        Statement("ChangeRules", events, (names.arn("events", f"rule/{names.of()}-*"),)),
+        Statement("ChangeSchedules", schedules, (names.arn("scheduler", f"schedule*/{names.of()}*"),)),
+        Statement("ChangeTopics", topics, (names.arn("sns", f"{names.of()}-*"),)),
+        Statement("ChangeScaling", scaling, (names.arn("application-autoscaling", "scalable-target/*"),)),
+        Statement("ChangeRepositories", repositories, (names.arn("ecr", f"repository/{names.of()}/*"),)),
+        Statement("UseKey", KEY_USE, (grounds.key_arn,)),
+        Statement(
+            "WriteState",
+            of("s3", "PutObject DeleteObject"),
+            (f"arn:aws:s3:::{names.of('state', names.account, kind='bucket')}/{names.environment}/*",),
+        ),
+    ]
+
+
+def boundary(grounds: Grounds) -> list[Statement]:
+    """The most any role of ours may ever do: this environment's things, and never its own limits."""
+    names = grounds.names
+    services = (
+        "sagemaker",
+        "s3",
+        "kms",
+        "logs",
+        "cloudwatch",
+        "ecr",
+        "ec2",
+        "sns",
+        "sagemaker-mlflow",
+        "events",
+        "scheduler",
+        "application-autoscaling",
+        "tag",
+        "cloudtrail",
+        "ce",
+        "ssm",
+        "iam",
+        "servicequotas",
+    )
+    limits = of(
+        "iam",
+        "DeleteRolePermissionsBoundary CreatePolicyVersion DeletePolicy DeletePolicyVersion SetDefaultPolicyVersion",
+    )
+    return [
+        Statement("OnlyTheseServices", tuple(f"{each}:*" for each in services), ("*",)),
+        Statement("NeverOwnLimits", limits, (boundary_arn(names),), "Deny"),
+        Statement("NeverUsers", of("iam", "CreateUser CreateAccessKey CreateLoginProfile"), ("*",), "Deny"),
+        Statement(
+            "NeverLoseEvidence",
+            of("s3", "DeleteObjectVersion BypassGovernanceRetention PutObjectRetention"),
+            (grounds.objects("evidence"),),
+            "Deny",
+        ),
+    ]
+
+
+WORKLOAD_STATEMENTS = {
+    "training": training,
+    "inference": inference,
+    "monitoring": monitoring,
+    "pipeline": pipeline,
+    "scheduler": starter,
+    "events": starter,
+}
+PERSON_STATEMENTS = {
+    "data-scientist": data_scientist,
+    "operator": operator,
+    "approver": approver,
+    "auditor": auditor,
+    "ci-preview": ci_preview,
+    "ci-deploy": ci_deploy,
+}
+
+
+# Who may become a role ----------------------------------------------------------------------------
+
+
+def trusted_service(names: Names, service: str) -> list[Statement]:
+    """That service, and only on behalf of this account."""
+    mine = {"StringEquals": {"aws:SourceAccount": names.account}}
+    return [Statement("Service", ("sts:AssumeRole",), (), "Allow", mine, {"Service": f"{service}.amazonaws.com"})]
+
+
+def trusted_people(principals: Sequence[str]) -> list[Statement]:
+    """These principals, with a second factor."""
+    second_factor = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
+    return [Statement("People", ("sts:AssumeRole",), (), "Allow", second_factor, {"AWS": list(principals)})]
+
+
+def trusted_workflow(provider_arn: Text, repository_: str, subject: str) -> list[Statement]:
+    """One repository's workflow in one environment (or on pull requests), by a token made for AWS."""
+    claims = {
+        "StringEquals": {
+            "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+            "token.actions.githubusercontent.com:sub": f"repo:{repository_}:{subject}",
+        }
+    }
+    act = ("sts:AssumeRoleWithWebIdentity",)
+    return [Statement("Workflow", act, (), "Allow", claims, {"Federated": provider_arn})]
+
+
+__all__ = ["PROJECT", "Grounds", "Statement", "document"]

@@ -1,1 +1,0 @@
-"""The monitor's commands, one file each: SUMMARY, `arguments`, and `run`."""

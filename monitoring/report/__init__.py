@@ -1,1 +1,0 @@
-"""Reports: one HTML file that needs nothing else, and the same as JSON."""

@@ -1,0 +1,25 @@
+"""What the release file of an environment says, for the program that declares its endpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from contract.records import RecordError
+from contract.release import Releases
+from stacks.settings import SettingsError
+
+
+def read_releases(environment: str, root: Path) -> Releases:
+    """The releases; no file means that nothing serves yet."""
+    path = root / "releases" / f"{environment}.yaml"
+    if not path.exists():
+        return Releases()
+    try:
+        return Releases.from_json(yaml.safe_load(path.read_text()))
+    except (RecordError, yaml.YAMLError, TypeError, AttributeError, KeyError) as problem:
+        raise SettingsError(
+            f"releases/{path.name}: {problem}. It is written by slipway and kept in git: bring the last good one back "
+            f"with `git checkout -- releases/{path.name}`. Nothing was changed."
+        ) from None

@@ -1,0 +1,487 @@
+"""An environment's settings, typed and frozen: read once from `Pulumi.<environment>.yaml`, wrong ones refused together.
+
+Each refusal says where (the YAML path), what was given, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from contract.signals import BY_KEY
+from infra.names import Names, NamingError, Person
+from infra.prices import types
+from infra.tags import TagError, Tags
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY = "slipway:platform"
+PROJECT_FILE = "Pulumi.yaml"
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+IMAGE = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com/[a-z0-9/_.-]+@sha256:[0-9a-f]{64}"
+)
+S3_URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/\S+")
+CRON = re.compile(r"(cron\(\S+ \S+ \S+ \S+ \S+ \S+\)|rate\(\d+ (minute|minutes|hour|hours|day|days)\))")
+ARN = re.compile(r"arn:aws:(iam|sts)::\d{12}:(root|role/.+|user/.+)")
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+URI = re.compile(r"https://\S+")
+
+
+class SettingsError(Exception):
+    """An environment's settings cannot be used; the text lists every mistake with its place and remedy."""
+
+
+def refuse(given: object, expected: str, remedy: str) -> ValueError:
+    return ValueError(f"given {given!r}, expected {expected}. {remedy}")
+
+
+# Values that YAML likes to misread ----------------------------------------------------------------
+
+
+def account_text(given: object) -> object:
+    if isinstance(given, int) and not isinstance(given, bool):
+        raise refuse(given, "an account id in quotes", "YAML reads bare digits as a number and loses leading zeros.")
+    if not isinstance(given, str) or not re.fullmatch(r"\d{12}", given):
+        raise refuse(given, "twelve digits in quotes", "The account id stands at the top right of the AWS console.")
+    return given
+
+
+def true_or_false(given: object) -> object:
+    if not isinstance(given, bool):
+        raise refuse(given, "true or false without quotes", "Text such as 'false' would count as true elsewhere.")
+    return given
+
+
+def region_text(given: object) -> object:
+    if not isinstance(given, str) or not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", given):
+        raise refuse(given, "a region such as eu-west-1", "Use the code, not the city.")
+    return given
+
+
+def model_name(given: object) -> object:
+    if not isinstance(given, str) or not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", given) or len(given) > 24:
+        raise refuse(
+            given,
+            "at most 24 lower-case letters, digits and single hyphens, beginning with a letter",
+            "SageMaker refuses underscores, and names grow by environment and content hash.",
+        )
+    return given
+
+
+def image_digest(given: object) -> object:
+    if not isinstance(given, str) or not (DIGEST.fullmatch(given) or IMAGE.fullmatch(given)):
+        raise refuse(
+            given,
+            "a digest (sha256:...) or an ECR image by digest",
+            "A tag such as ':latest' can change under a running endpoint; CI prints the digest when it pushes.",
+        )
+    return given
+
+
+def s3_uri(given: object) -> object:
+    if not isinstance(given, str) or not S3_URI.fullmatch(given):
+        raise refuse(given, "s3://bucket/prefix", "A bucket without a prefix would take everything in it.")
+    return given
+
+
+def cron(given: object) -> object:
+    if not isinstance(given, str) or not CRON.fullmatch(given):
+        raise refuse(
+            given,
+            "cron(minute hour day month weekday year) or rate(n hours)",
+            "EventBridge Scheduler reads six fields.",
+        )
+    return given
+
+
+def principal(given: object) -> object:
+    if not isinstance(given, str) or not ARN.fullmatch(given):
+        raise refuse(given, "the ARN of a role, user or account", "For example arn:aws:iam::123456789012:role/sso-ops.")
+    return given
+
+
+def email(given: object) -> object:
+    if not isinstance(given, str) or not EMAIL.fullmatch(given):
+        raise refuse(given, "an e-mail address", "Phone numbers and chat go through a subscription of their own.")
+    return given
+
+
+def serving_type(given: object) -> object:
+    return instance(given, types("endpoint"), "an endpoint")
+
+
+def training_type(given: object) -> object:
+    return instance(given, types("job"), "a training or processing job")
+
+
+def instance(given: object, known: frozenset[str], use: str) -> object:
+    if given not in known:
+        near = difflib.get_close_matches(str(given), known, n=3)
+        raise refuse(
+            given,
+            f"an instance type priced for {use}",
+            f"It must be in infra/prices.csv. Near: {', '.join(near) or 'none'}.",
+        )
+    return given
+
+
+def signal_key(given: object) -> object:
+    watched = [key for key, each in BY_KEY.items() if each.watch is not None]
+    if given not in watched:
+        near = difflib.get_close_matches(str(given), watched, n=1)
+        raise refuse(given, "a watched signal", f"Nearest: {near[0]}." if near else f"Known: {', '.join(watched)}.")
+    return given
+
+
+Account = Annotated[str, BeforeValidator(account_text)]
+Flag = Annotated[bool, BeforeValidator(true_or_false)]
+Region = Annotated[str, BeforeValidator(region_text)]
+ModelName = Annotated[str, BeforeValidator(model_name)]
+Image = Annotated[str, BeforeValidator(image_digest)]
+S3Uri = Annotated[str, BeforeValidator(s3_uri)]
+Cron = Annotated[str, BeforeValidator(cron)]
+Principal = Annotated[str, BeforeValidator(principal)]
+Email = Annotated[str, BeforeValidator(email)]
+ServingType = Annotated[str, BeforeValidator(serving_type)]
+TrainingType = Annotated[str, BeforeValidator(training_type)]
+SignalKey = Annotated[str, BeforeValidator(signal_key)]
+Days = Annotated[int, Field(ge=1, le=3653)]
+
+
+class Strict(BaseModel):
+    """A frozen group of settings that refuses what it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+# Groups, in the order of the file -----------------------------------------------------------------
+
+
+class TagSettings(Strict):
+    owner: str
+    cost_center: str
+    data_class: Literal["public", "internal", "confidential", "restricted"] = "confidential"
+    extra: dict[str, str] = {}
+
+
+class EvidenceLock(Strict):
+    mode: Literal["GOVERNANCE", "COMPLIANCE"] = "GOVERNANCE"
+    days: Days = 365
+
+
+class StorageSettings(Strict):
+    tls_only: Flag = True
+    empty_on_destroy: Flag = False
+    old_versions_days: Days | None = 90
+    capture_days: Days = 90
+    evidence_lock: EvidenceLock | None = EvidenceLock()
+    replica_region: Region | None = None
+
+
+class NetworkSettings(Strict):
+    kind: Literal["none", "create", "existing"] = "create"
+    cidr: str = "10.64.0.0/20"
+    zones: Annotated[int, Field(ge=2, le=4)] = 2
+    subnet_ids: list[str] = []
+    security_group_ids: list[str] = []
+    flow_log_days: Days = 365
+
+    @model_validator(mode="after")
+    def existing_is_complete(self) -> Self:
+        if self.kind == "existing" and not (self.subnet_ids and self.security_group_ids):
+            raise refuse(
+                {"subnet_ids": self.subnet_ids, "security_group_ids": self.security_group_ids},
+                "both lists for an existing network",
+                "List private subnets in two zones and the group workloads run in, or use kind: create.",
+            )
+        return self
+
+
+class GithubSettings(Strict):
+    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    provider_arn: str | None = None
+
+
+class IdentitySettings(Strict):
+    people: dict[Person, list[Principal]] = {}
+    github: GithubSettings | None = None
+    boundary: Flag = True
+
+
+class ImageSettings(Strict):
+    training: Image
+    inference: Image
+    monitoring: Image
+    pull_accounts: list[Account] = []
+
+
+class AlertSettings(Strict):
+    emails: list[Email] = []
+    page_by_email_alone: Flag = False
+    pager: Annotated[str, Field(pattern=r"^https://\S+$")] | None = None
+
+
+class BudgetSettings(Strict):
+    monthly_usd: Annotated[float, Field(gt=0, strict=False)]
+    blocks_preview: Flag = True
+    stops_training: Flag = False
+
+
+class FeatureGroupSettings(Strict):
+    record_id: str
+    event_time: str = "event_time"
+    features: dict[str, Literal["String", "Fractional", "Integral"]]
+    online: Flag = False
+
+
+class GovernanceSettings(Strict):
+    trail: Flag = True
+    log_days: Days = 365
+    budget: BudgetSettings | None = None
+    anomaly_usd: Annotated[float, Field(gt=0, strict=False)] | None = None
+    feature_groups: dict[ModelName, FeatureGroupSettings] = {}
+
+
+class TrackingSettings(Strict):
+    kind: Literal["none", "server", "app"] = "none"
+    size: Literal["Small", "Medium", "Large"] = "Small"
+
+
+class TrainingSettings(Strict):
+    instance: TrainingType = "ml.m5.large"
+    instances: Annotated[int, Field(ge=1, le=20)] = 1
+    volume_gb: Annotated[int, Field(ge=1, le=16384)] = 30
+    at_most_minutes: Annotated[int, Field(ge=1, le=40320)] = 60
+    spot: Flag = False
+    schedule: Cron | None = None
+    on_drift: Flag = False
+    hyperparameters: dict[str, str] = {}
+
+
+class ScheduledScale(Strict):
+    at: Cron
+    least: Annotated[int, Field(ge=0)]
+    most: Annotated[int, Field(ge=1)]
+
+
+class ScalingSettings(Strict):
+    least: Annotated[int, Field(ge=0)] = 2
+    most: Annotated[int, Field(ge=1)] = 4
+    requests_per_instance: Annotated[float, Field(gt=0, strict=False)] = 1000.0
+    schedule: dict[ModelName, ScheduledScale] = {}
+
+    @model_validator(mode="after")
+    def least_is_not_above_most(self) -> Self:
+        if self.least > self.most:
+            raise refuse(f"least {self.least}, most {self.most}", "least at most equal to most", "Swap them?")
+        return self
+
+
+class ServingSettings(Strict):
+    form: Literal["realtime", "serverless", "async"] = "realtime"
+    instance: ServingType = "ml.m5.large"
+    scaling: ScalingSettings | None = ScalingSettings()
+    memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144] = 2048
+    concurrency: Annotated[int, Field(ge=1, le=200)] = 5
+    capture_percent: Annotated[int, Field(ge=0, le=100)] = 100
+    isolated: Flag = True
+    environment: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def form_fits(self) -> Self:
+        if self.form == "serverless":
+            if self.isolated or self.capture_percent:
+                raise refuse(
+                    f"isolated: {self.isolated}, capture_percent: {self.capture_percent}",
+                    "isolated: false and capture_percent: 0 with form: serverless",
+                    "Serverless endpoints have no isolation, VPC or data capture; say so, or use realtime.",
+                )
+            if self.scaling is not None:
+                raise refuse("scaling", "scaling: null with form: serverless", "Serverless scales by itself.")
+        if self.form == "realtime" and self.scaling is not None and self.scaling.least == 0:
+            raise refuse(
+                "least: 0", "least of 1 or more for realtime", "Scale to zero needs form: async or serverless."
+            )
+        return self
+
+
+class MonitorSettings(Strict):
+    schedule: Cron = "cron(5 * * * ? *)"
+    instance: TrainingType = "ml.m5.large"
+    instances: Annotated[int, Field(ge=1, le=20)] = 1
+    at_most_minutes: Annotated[int, Field(ge=1, le=1440)] = 50
+
+
+class ModelSettings(Strict):
+    family: str
+    data: S3Uri | None = None
+    target: str
+    training: TrainingSettings = TrainingSettings()
+    serving: ServingSettings = ServingSettings()
+    monitor: MonitorSettings | None = MonitorSettings()
+    thresholds: dict[SignalKey, Annotated[float, Field(strict=False)]] = {}
+    silent: list[SignalKey] = []
+
+
+class Settings(Strict):
+    """All of one environment."""
+
+    environment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,11}$")]
+    account: Account
+    region: Region
+    cloud: Literal["aws", "embedded"] = "aws"
+    protect: Flag = False
+    state_bucket: str | None = None
+    tags: TagSettings
+    storage: StorageSettings = StorageSettings()
+    network: NetworkSettings = NetworkSettings()
+    identity: IdentitySettings = IdentitySettings()
+    images: ImageSettings
+    alerts: AlertSettings = AlertSettings()
+    governance: GovernanceSettings = GovernanceSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    models: dict[ModelName, ModelSettings] = {}
+
+    @model_validator(mode="after")
+    def parts_fit_together(self) -> Self:
+        for problem in self.misfits():
+            raise problem
+        return self
+
+    def misfits(self) -> Iterator[ValueError]:
+        """What is right alone and wrong together."""
+        for container in ("training", "inference", "monitoring"):
+            found = IMAGE.fullmatch(getattr(self.images, container))
+            if found and found["region"] != self.region:
+                yield refuse(
+                    f"images.{container} in {found['region']}",
+                    f"an image in {self.region}",
+                    "SageMaker pulls from its own region only; replicate the repository.",
+                )
+        if self.protect and self.alerts.emails and not self.alerts.pager and not self.alerts.page_by_email_alone:
+            yield refuse(
+                f"alerts.emails {self.alerts.emails}",
+                "a pager (https) in a protected environment",
+                "E-mail alone wakes nobody; set alerts.pager, or page_by_email_alone: true if that is meant.",
+            )
+        if self.network.kind == "none" and self.cloud == "aws" and self.protect:
+            yield refuse("network.kind: none", "create or existing", "A protected environment runs models in a VPC.")
+        if self.storage.replica_region == self.region:
+            yield refuse(
+                f"storage.replica_region {self.region}", "another region", "A copy beside the original is none."
+            )
+        try:
+            self.aws_tags()
+            for model in self.models:
+                self.names.endpoint_config(model, "00000000")
+                self.names.model(model, "challenger", "00000000")
+            self.names.bucket("artifacts")
+        except (TagError, NamingError) as problem:
+            yield ValueError(str(problem))
+
+    @property
+    def names(self) -> Names:
+        return Names(self.environment, self.account, self.region)
+
+    def aws_tags(self) -> Tags:
+        given = self.tags
+        return Tags(
+            environment=self.environment,
+            owner=given.owner,
+            cost_center=given.cost_center,
+            data_class=given.data_class,
+            extra=tuple(sorted(given.extra.items())),
+        )
+
+
+# Reading ------------------------------------------------------------------------------------------
+
+
+def environments(root: Path = ROOT) -> list[str]:
+    """The environments this repository knows, by their files."""
+    return sorted(path.name.split(".")[1] for path in root.glob("Pulumi.*.yaml"))
+
+
+def load(environment: str, root: Path = ROOT) -> Settings:
+    """The settings of an environment, from its file."""
+    path = root / f"Pulumi.{environment}.yaml"
+    if not path.exists():
+        known = environments(root)
+        near = difflib.get_close_matches(environment, known, n=1)
+        raise SettingsError(
+            f"there is no environment '{environment}': no file {path.name}."
+            + (f" Did you mean '{near[0]}'?" if near else "")
+            + f" Known: {', '.join(known)}. docs/howto/add-an-environment.md says how to make one."
+        )
+    document = yaml.safe_load(path.read_text()) or {}
+    platform = (document.get("config") or {}).get(KEY)
+    if platform is None:
+        raise SettingsError(f"{path.name}: no `config: {KEY}:`; expected all settings below that key")
+    return parse(platform, environment, path.name)
+
+
+def from_text(text: str, environment: str) -> Settings:
+    """The settings as the engine hands them to the program: one JSON document."""
+    return parse(json.loads(text), environment, f"Pulumi.{environment}.yaml")
+
+
+def parse(given: Mapping[str, Any], environment: str, where: str) -> Settings:
+    """Settings, or one error that lists every mistake."""
+    try:
+        return Settings.model_validate({**given, "environment": environment})
+    except ValidationError as problem:
+        lines = [described(dict(each)) for each in problem.errors()]
+        raise SettingsError(
+            f"{where}: {len(lines)} mistake{'s' if len(lines) > 1 else ''}, nothing was changed.\n"
+            + "\n".join(f"  {line}" for line in lines)
+        ) from None
+
+
+def described(error: dict[str, Any]) -> str:
+    """One mistake of pydantic's list as a sentence with its YAML path."""
+    path = ".".join(("config", KEY, *(str(part) for part in error["loc"] if part != "[key]")))
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return f"{path}: unknown setting. {nearest_setting(error['loc'])}"
+    if kind == "missing":
+        return f"{path}: missing. Expected a value; it has no default because only you can know it."
+    if kind == "value_error":
+        return f"{path}: {error['ctx']['error']}"
+    remedy = "Correct it or leave it out to take the default."
+    return f"{path}: given {error['input']!r}, expected: {error['msg'].lower()}. {remedy}"
+
+
+def nearest_setting(location: tuple[Any, ...]) -> str:
+    known = list(fields_at(Settings, location[:-1]))
+    near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    return f"Did you mean '{near[0]}'?" if near else f"Known here: {', '.join(known)}."
+
+
+def fields_at(group: type[BaseModel], location: tuple[Any, ...]) -> Iterator[str]:
+    """The settings that exist below a place."""
+    for part in location:
+        inner = group.model_fields.get(str(part))
+        nested = list(groups_in(inner.annotation)) if inner is not None else [group]
+        if not nested:
+            return
+        group = nested[0]
+    yield from group.model_fields
+
+
+def groups_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The groups of settings an annotation can hold, however wrapped."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for each in getattr(annotation, "__args__", ()):
+        yield from groups_in(each)
+
+
+__all__ = ["Settings", "SettingsError", "environments", "from_text", "load", "parse"]
