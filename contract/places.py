@@ -102,6 +102,7 @@ class Container:
 ARTIFACT = "model.tar.gz"
 MANIFEST = "manifest.json"
 FAST_FORM = "model.onnx"
+TREE_FORM = "model.trees"  # beside the fast form of trees: the same model for compiled code
 BASELINE = "baseline.json"
 
 # S3 prefixes below the bucket of each purpose; `model` is the model's name in settings.

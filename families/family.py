@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -118,6 +118,15 @@ class Model(Protocol):
 
     def fast_form(self) -> bytes | None:
         """The model as ONNX from input matrix to answers, or None where there is no exact one."""
+        ...
+
+
+@runtime_checkable
+class TreeEnsemble(Protocol):
+    """A model made of trees, which compiled code can answer too."""
+
+    def tree_form(self) -> bytes:
+        """The same model as the fast form, as families/fastform/compiled.py writes it."""
         ...
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from contract.records import Schema, Task
-from families.encoding import feature_places, settle, target_encoded
+from families.encoding import feature_places, lookup_tables, settle, target_encoded
 from families.estimator import Estimator, fit_in_legs, legs_of
-from families.family import QUIET, Journal, Table
+from families.family import QUIET, Journal, Matrix, Table
 from families.hyperparameters import Hyperparameter
 
 if TYPE_CHECKING:
@@ -25,19 +25,33 @@ class BoostedEstimator(Estimator):
         from families.fastform.graph import Graph
         from families.fastform.trees import add_trees, encoded_rows
 
-        encoder, boosting = self.pipeline["encode"], self.pipeline["model"]
-        graph = Graph(self.schema)
-        rows = encoded_rows(graph, encoder, self.schema)
-        places = feature_places(encoder, self.schema)
-        trees = [
+        graph, start = Graph(self.schema), self._start()
+        rows = encoded_rows(graph, self.pipeline["encode"], self.schema)
+        width = start.shape[1]
+        scores = graph.step("Add", add_trees(graph, rows, self._trees(), width, "at most"), graph.constant(start))
+        return graph.finish(graph.answers(scores, width, self.schema.task))
+
+    def tree_form(self) -> bytes:
+        """The model for compiled code, see families/fastform/compiled.py."""
+        from families.fastform.compiled import Link, Scoring, tree_form
+
+        start = self._start()
+        of_classes: Link = "logistic" if start.size == 1 else "softmax"
+        scoring = Scoring(start, "identity" if self.schema.task == "regression" else of_classes)
+        return tree_form(self.schema, lookup_tables(self.pipeline["encode"], self.schema), self._trees(), scoring)
+
+    def _start(self) -> Matrix:
+        baseline = self.pipeline["model"]._baseline_prediction  # noqa: SLF001 - scikit-learn shows it to nobody
+        return np.asarray(baseline, dtype=np.float64).reshape(1, -1)
+
+    def _trees(self) -> list[Tree]:
+        places = feature_places(self.pipeline["encode"], self.schema)
+        iterations = self.pipeline["model"]._predictors  # noqa: SLF001 - scikit-learn offers no public view of its trees
+        return [
             _tree(predictor.nodes, places, target)
-            for iteration in boosting._predictors  # noqa: SLF001 - scikit-learn offers no public view of its trees
+            for iteration in iterations
             for target, predictor in enumerate(iteration)
         ]
-        start = np.asarray(boosting._baseline_prediction, dtype=np.float64).reshape(1, -1)  # noqa: SLF001
-        width = start.shape[1]
-        scores = graph.step("Add", add_trees(graph, rows, trees, width, "at most"), graph.constant(start))
-        return graph.finish(graph.answers(scores, width, self.schema.task))
 
 
 def _tree(nodes: Any, places: np.ndarray[Any, np.dtype[np.int64]], target: int) -> Tree:

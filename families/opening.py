@@ -1,16 +1,16 @@
-"""Open an artifact to answer with: the fast form where there is one, else the family's own."""
+"""Open an artifact to answer with: compiled trees, else the fast form, else the family's own."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Protocol
 
-from contract.places import FAST_FORM
+from contract.places import FAST_FORM, TREE_FORM
 from contract.records import Manifest
 from families.artifact import ArtifactError, verify
 from families.discovery import find, version_of
 from families.family import Family, Matrix
-from families.fast import FastModel
+from families.forest import TreeModel, is_compiled
 
 
 class Predictor(Protocol):
@@ -22,7 +22,11 @@ class Predictor(Protocol):
 def open_artifact(folder: Path) -> tuple[Manifest, Predictor]:
     """The verified manifest and what answers; a training library is loaded only where there is no fast form."""
     manifest = verify(folder)
+    if TREE_FORM in manifest.files and is_compiled():
+        return manifest, TreeModel(folder / TREE_FORM)
     if FAST_FORM in manifest.files:
+        from families.fast import FastModel  # onnxruntime takes a while and much memory: only where it is what answers
+
         return manifest, FastModel(folder / FAST_FORM)
     return manifest, open_own_form(folder, manifest)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from contract.records import Schema, Task
-from families.encoding import feature_places, settle, target_encoded
+from families.encoding import feature_places, lookup_tables, settle, target_encoded
 from families.estimator import Estimator, fit_in_legs, legs_of
 from families.family import QUIET, Journal, Table
 from families.hyperparameters import Hyperparameter
@@ -25,17 +25,27 @@ class ForestEstimator(Estimator):
         from families.fastform.graph import Graph
         from families.fastform.trees import add_trees, encoded_rows
 
-        encoder, forest = self.pipeline["encode"], self.pipeline["model"]
-        graph = Graph(self.schema)
-        rows = encoded_rows(graph, encoder, self.schema, single=True)
-        places = feature_places(encoder, self.schema)
-        trees = [_tree(each.tree_, places) for each in forest.estimators_]
+        graph, trees = Graph(self.schema), self._trees()
+        rows = encoded_rows(graph, self.pipeline["encode"], self.schema, single=True)
         targets = trees[0].values.shape[1]
         votes = add_trees(graph, rows, trees, targets, "at most")
         share = graph.step("Div", votes, graph.constant(float(len(trees))))
         if len(self.schema.classes) == 2:
             share = graph.step("Concat", graph.step("Sub", graph.constant(1.0), share), share, axis=1)
         return graph.finish(share)
+
+    def tree_form(self) -> bytes:
+        """The model for compiled code, see families/fastform/compiled.py."""
+        from families.fastform.compiled import Scoring, tree_form
+
+        trees, tables = self._trees(), lookup_tables(self.pipeline["encode"], self.schema)
+        start = np.zeros(trees[0].values.shape[1])
+        link = "complement" if len(self.schema.classes) == 2 else "identity"
+        return tree_form(self.schema, tables, trees, Scoring(start, link, divisor=float(len(trees)), single=True))
+
+    def _trees(self) -> list[Tree]:
+        places = feature_places(self.pipeline["encode"], self.schema)
+        return [_tree(each.tree_, places) for each in self.pipeline["model"].estimators_]
 
 
 def _tree(tree: Any, places: np.ndarray[Any, np.dtype[np.int64]]) -> Tree:

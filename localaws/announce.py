@@ -16,6 +16,8 @@ DESCRIBED_BY = {
     "SageMaker Processing Job State Change": "DescribeProcessingJob",
     "SageMaker Transform Job State Change": "DescribeTransformJob",
     "SageMaker HyperParameter Tuning Job State Change": "DescribeHyperParameterTuningJob",
+    "SageMaker Endpoint State Change": "DescribeEndpoint",
+    "SageMaker Endpoint Deployment State Change": "DescribeEndpoint",
     "SageMaker Model Package State Change": "DescribeModelPackage",
     "SageMaker Feature Group State Change": "DescribeFeatureGroup",
     "SageMaker Model Card State Change": "DescribeModelCard",

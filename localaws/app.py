@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from localaws import behind, operations, sagemaker
+from localaws import behind, features, operations, sagemaker
 from localaws.aws import Clients
+from localaws.clock import Clock, Mode
 from localaws.events.courier import Courier
 from localaws.gateway import Gateway
 from localaws.plane import Plane, Settings
-from localaws.ports import Clock, Runner
+from localaws.ports import Runner
 from localaws.runner.local import LocalRunner
 from localaws.server import Server
 from localaws.store import Store
@@ -58,7 +59,10 @@ def compose(settings: Settings, url: str, *, clock: Clock | None = None, runner:
         runner = local_runner(settings)
         closers.append(runner.close)
     plane = Plane(settings, store, clock, runner, gateway, Clients(url), url, watch, courier, closers=closers)
+    if clock.mode is not Mode.REAL and not settings.behind:
+        closers.append(behind.follow(clock))
     gateway.register(sagemaker.service(plane))
+    gateway.register(features.runtime(plane))
     operations.install(plane)
     return plane
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import http.client
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from types import ModuleType
 from urllib.parse import urlsplit
 
+from localaws import bucket_policies
+from localaws.clock import Clock
 from localaws.gateway import Application, Environ, StartResponse, read_body
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "trailer", "upgrade", "content-length", "host"}
@@ -18,7 +22,7 @@ def moto() -> Application:
     os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # roles attach AmazonSageMakerFullAccess and kin
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-    return DomainDispatcherApplication(create_backend_app)
+    return bucket_policies.install(DomainDispatcherApplication(create_backend_app))
 
 
 def moto_account(access_key: str) -> str | None:
@@ -52,3 +56,27 @@ def remote(url: str) -> Application:
         return [body]
 
     return application
+
+
+def follow(clock: Clock) -> Callable[[], None]:
+    """Let moto's log groups and objects live in our clock's time; what comes back undoes it.
+
+    Log events that seem too old or too new are dropped, so with a clock that is not the wall's none would be kept.
+    """
+    import moto.logs.models
+    import moto.s3.models
+
+    followed: tuple[ModuleType, ...] = (moto.logs.models, moto.s3.models)
+    before = [(module, module.__dict__["utcnow"]) for module in followed]
+
+    def now() -> datetime:
+        return clock.moment().replace(tzinfo=None)
+
+    for module in followed:
+        module.__dict__["utcnow"] = now
+
+    def undo() -> None:
+        for module, original in before:
+            module.__dict__["utcnow"] = original
+
+    return undo

@@ -237,7 +237,7 @@ class Gateway:
             )
         for name in self._signed.get(caller.signing_name, ()):
             request = Request(environ, caller, self.store, service=name)
-            if _understood(request, path):
+            if _understood(request, request.path):  # quoted: an ARN in it holds slashes
                 return request
         return Request(environ, caller, self.store, service=caller.signing_name)
 

@@ -4,6 +4,8 @@ from localaws import cloudwatch
 from localaws.alarms.actions import notify
 from localaws.alarms.watchman import Watchman
 from localaws.clock_page import clock_page
+from localaws.events import bus, scheduler
+from localaws.events.targets import Targets
 from localaws.plane import Plane
 
 
@@ -11,7 +13,14 @@ def install(plane: Plane) -> None:
     """Register the services, pages and guards of the operations side."""
     watchman = Watchman(plane.clock, plane.store, plane.watch, plane.courier)
     plane.gateway.register(cloudwatch.service(plane, watchman))
+    targets = Targets(plane.clients, plane.clock)
+    bridge = bus.Bridge(plane.clock, plane.store, plane.courier, targets, plane.watch)
+    plane.gateway.register(bus.service(bridge))
+    schedules = scheduler.Scheduler(plane.clock, plane.store, plane.courier, targets, plane.watch)
+    plane.gateway.register(scheduler.service(schedules))
     watchman.actors["arn:aws:sns:"] = notify(plane.clients)
     watchman.start()
+    bridge.start()
+    schedules.start()
     plane.gateway.pages["/_localaws/clock"] = clock_page(plane.clock)
     plane.closers.append(plane.courier.close)

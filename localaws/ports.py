@@ -30,6 +30,11 @@ class Running(Protocol):
     @property
     def pid(self) -> int: ...
 
+    @property
+    def base(self) -> str:
+        """Where the program itself finds its folder: `/opt/ml`, or what SAGEMAKER_BASE_DIR says."""
+        ...
+
     def lines(self) -> Iterator[str]:
         """What it prints (both streams), line by line, until it ends; to be read once, or it blocks on a full pipe."""
         ...

@@ -6,7 +6,7 @@ earlier one, so what executes replaces what only stores. What none of them has i
 
 from __future__ import annotations
 
-from localaws import models, tags, training
+from localaws import cards, endpoints, features, mlflow, models, monitoring, pipelines, registry, stored, tags, training
 from localaws.gateway import Operation, Service
 from localaws.plane import Plane
 
@@ -18,4 +18,4 @@ def service(plane: Plane) -> Service:
     return Service("sagemaker", table)
 
 
-MODULES = (models, training, tags)
+MODULES = (stored, models, endpoints, registry, cards, features, mlflow, monitoring, training, pipelines, tags)

@@ -91,6 +91,7 @@ class Tally:
     records: int = 0
     quarantined: int = 0
     outside: int = 0  # records of other times, left out
+    repeated: int = 0  # records whose event stands twice in one file
     carefully: int = 0  # files that were read record by record
     reasons: Counter[str] = field(default_factory=Counter)
     examples: list[Quarantined] = field(default_factory=list)
@@ -116,6 +117,7 @@ class Tally:
         self.records += other.records
         self.quarantined += other.quarantined
         self.outside += other.outside
+        self.repeated += other.repeated
         self.carefully += other.carefully
         self.reasons.update(other.reasons)
         self.examples = (self.examples + other.examples)[:KEPT]
@@ -130,6 +132,7 @@ class Tally:
             "records": self.records,
             "quarantined": self.quarantined,
             "outside": self.outside,
+            "repeated": self.repeated,
             "carefully": self.carefully,
             "reasons": dict(self.reasons.most_common()),
             "examples": [
@@ -180,6 +183,7 @@ class Reader:
         records, numbers = self._decode(unpacked(content, file, tally), file, tally)
         records, numbers = self._within(records, numbers, file, tally)
         tally.met({record.eventMetadata.inferenceTime for record in records})
+        tally.repeated += len(records) - len({record.eventMetadata.eventId for record in records})
         batch = _bulk(records, self)
         if batch is None:
             tally.carefully += 1

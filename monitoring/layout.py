@@ -84,6 +84,7 @@ class Layout:
     """All columns of a baseline, in order; predictions come after the features they were made from."""
 
     columns: tuple[NumericColumn | CategoryColumn, ...]
+    pairs: bool = True  # whether correlations are followed; not when the baseline came without rows
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,7 +94,7 @@ class Layout:
     def paired(self) -> tuple[int, ...]:
         """The columns whose correlations are followed."""
         numeric = [i for i, c in enumerate(self.columns) if isinstance(c, NumericColumn) and c.role == "feature"]
-        return tuple(numeric[:PAIRED])
+        return tuple(numeric[:PAIRED]) if self.pairs else ()
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -109,15 +110,16 @@ class Layout:
 
     def to_json(self) -> dict[str, Any]:
         return {
+            "pairs": self.pairs,
             "columns": [
                 {"type": "numeric" if isinstance(column, NumericColumn) else "category"} | dataclasses.asdict(column)
                 for column in self.columns
-            ]
+            ],
         }
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> Self:
-        return cls(tuple(_column(each) for each in given["columns"]))
+        return cls(tuple(_column(each) for each in given["columns"]), bool(given.get("pairs", True)))
 
 
 def _column(given: Mapping[str, Any]) -> NumericColumn | CategoryColumn:

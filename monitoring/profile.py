@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -76,6 +76,7 @@ class Profile:
     missing: Counts  # [columns]
     unreadable: Counts  # text where a number was expected; missing as well
     infinite: Counts
+    fractional: Counts  # values with a fraction, in columns of whole numbers
     sums: tuple[int, ...]  # in quanta from the centre
     squares: tuple[int, ...]  # in coarse quanta squared
     minimum: Floats
@@ -95,6 +96,7 @@ class Profile:
             missing=np.zeros(width, np.int64),
             unreadable=np.zeros(width, np.int64),
             infinite=np.zeros(width, np.int64),
+            fractional=np.zeros(width, np.int64),
             sums=(0,) * width,
             squares=(0,) * width,
             minimum=np.full(width, np.inf),
@@ -117,6 +119,7 @@ class Profile:
             missing=self.missing + other.missing,
             unreadable=self.unreadable + other.unreadable,
             infinite=self.infinite + other.infinite,
+            fractional=self.fractional + other.fractional,
             sums=tuple(a + b for a, b in zip(self.sums, other.sums, strict=True)),
             squares=tuple(a + b for a, b in zip(self.squares, other.squares, strict=True)),
             minimum=np.minimum(self.minimum, other.minimum),
@@ -158,6 +161,7 @@ class Profile:
             "missing": self.missing.tolist(),
             "unreadable": self.unreadable.tolist(),
             "infinite": self.infinite.tolist(),
+            "fractional": self.fractional.tolist(),
             "sums": list(self.sums),
             "squares": list(self.squares),
             "minimum": _finite_or_none(self.minimum),
@@ -187,6 +191,7 @@ class Profile:
                 missing=np.array(given["missing"], np.int64),
                 unreadable=np.array(given["unreadable"], np.int64),
                 infinite=np.array(given["infinite"], np.int64),
+                fractional=np.array(given["fractional"], np.int64),
                 sums=tuple(given["sums"]),
                 squares=tuple(given["squares"]),
                 minimum=_or_infinite(given["minimum"], math.inf),
@@ -277,6 +282,7 @@ class _Tally:
     cells: Counts
     missing: int = 0
     infinite: int = 0
+    fractional: int = 0
     total: int = 0
     squares: int = 0
     minimum: float = math.inf
@@ -304,14 +310,12 @@ def _count_numbers(given: list[_Readable], height: int, layout: Layout, blocks: 
     for (i, _), readable, tally in zip(columns, given, tallies, strict=True):
         empty.cells[i] = tally.cells[:CELLS]
         empty.missing[i], empty.infinite[i] = tally.missing, tally.infinite
+        empty.fractional[i] = tally.fractional
         empty.unreadable[i] = readable.unreadable if blocks.start == 0 else 0
         empty.minimum[i], empty.maximum[i] = tally.minimum, tally.maximum
         sums[i], squares[i] = tally.total, tally.squares
     rows = sum(min(BLOCK, height - block * BLOCK) for block in blocks)
-    return Profile(
-        layout, rows, empty.cells, empty.missing, empty.unreadable, empty.infinite, tuple(sums), tuple(squares),
-        empty.minimum, empty.maximum, products, empty.levels, empty.unseen,
-    )  # fmt: skip
+    return replace(empty, rows=rows, sums=tuple(sums), squares=tuple(squares), products=products)
 
 
 def _score_table(column: NumericColumn) -> np.typing.NDArray[np.float32]:
@@ -346,6 +350,8 @@ def _tally_holed(values: Floats, column: NumericColumn, tally: _Tally) -> Cells:
 
 
 def _add_moments(values: Floats, column: NumericColumn, tally: _Tally, low: float, high: float) -> None:
+    if column.integral:
+        tally.fractional += int(np.count_nonzero(values != np.floor(values)))
     tally.minimum, tally.maximum = min(tally.minimum, low), max(tally.maximum, high)
     with np.errstate(over="ignore"):
         quanta = np.subtract(values, column.centre)
@@ -378,10 +384,7 @@ def _count_categories(frame: pl.DataFrame, layout: Layout) -> Profile:
         levels[i], unseen[i], empty.missing[i] = _count_levels(frame[column.name], column)
         empty.cells[i] += np.bincount(column.cell_of_level, weights=levels[i], minlength=CELLS).astype(np.int64)
         empty.cells[i, UNSEEN] = frame.height - int(empty.missing[i]) - int(levels[i].sum())
-    return Profile(
-        layout, 0, empty.cells, empty.missing, empty.unreadable, empty.infinite, empty.sums, empty.squares,
-        empty.minimum, empty.maximum, empty.products, levels, unseen,
-    )  # fmt: skip
+    return replace(empty, levels=levels, unseen=unseen)
 
 
 def _count_levels(given: pl.Series, column: CategoryColumn) -> tuple[Counts, Names, int]:
@@ -389,6 +392,8 @@ def _count_levels(given: pl.Series, column: CategoryColumn) -> tuple[Counts, Nam
     found = given.rename("level").value_counts(name="rows")
     names = found["level"].cast(pl.String)
     absent = names.is_null() | (names == "").fill_null(value=False)
+    if found["level"].dtype.is_float():  # whole numbers as a table with gaps holds them: 3.0 is the level "3"
+        names = found["level"].cast(pl.Int64, strict=False).cast(pl.String).fill_null(names)
     where = names.replace_strict(
         list(column.levels), list(range(len(column.levels))), default=None, return_dtype=pl.Int64
     )

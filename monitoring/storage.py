@@ -68,6 +68,10 @@ class Bucket:
     def client(self) -> Any:
         return self.connect()
 
+    def __reduce__(self) -> tuple[type[Bucket], tuple[str, str, Callable[[], Any]]]:
+        """Another process connects by itself."""
+        return Bucket, (self.bucket, self.prefix, self.connect)
+
     def names(self, under: str = "") -> list[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + under)
         keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
@@ -119,3 +123,12 @@ def file(place: str | Path, connect: Callable[[], Any] = s3_client) -> tuple[Fol
     """The folder and the name of one file."""
     parent, _, name = str(place).rpartition("/")
     return folder(parent or ".", connect), name
+
+
+def listing(place: str | Path, connect: Callable[[], Any] = s3_client) -> tuple[Folder, list[str]]:
+    """A folder and the files in it, or a folder and the one file that was named; hidden ones are left out."""
+    parent, name = file(place, connect)
+    if "." in name and name in parent.names(name):
+        return parent, [name]
+    where = folder(place, connect)
+    return where, [each for each in where.names() if not each.rsplit("/", 1)[-1].startswith((".", "_"))]

@@ -10,11 +10,11 @@ from pathlib import Path
 import contract
 import families
 import training
-from contract.places import FAST_FORM
+from contract.places import FAST_FORM, TREE_FORM
 from contract.records import Manifest
 from families.artifact import hash_of_sources, seal
 from families.discovery import find, version_of
-from families.family import QUIET, Family, Journal, Model, Table
+from families.family import QUIET, Family, Journal, Model, Table, TreeEnsemble
 from training.settings import Settings
 
 PACKAGES = {package.__name__: Path(package.__path__[0]) for package in (contract, families, training)}
@@ -50,6 +50,8 @@ def write_artifact(
     fast = model.fast_form()
     if fast is not None:
         (folder / FAST_FORM).write_bytes(fast)
+    if isinstance(model, TreeEnsemble):
+        (folder / TREE_FORM).write_bytes(model.tree_form())
     manifest = Manifest(
         family=family.name,
         schema=table.schema,

@@ -52,6 +52,7 @@ class Command:
     environment: Mapping[str, str]
     cwd: Path
     cleanup: tuple[str, ...] = ()
+    base: str = "/opt/ml"
 
 
 class Backend(Protocol):
@@ -84,7 +85,8 @@ class PlainProcess:
         }
         if spec.port is not None:
             environment["SAGEMAKER_BIND_TO_PORT"] = str(spec.port)
-        return Command(_with_python(_words(spec, image), python), environment, image.context)
+        words = _with_python(_words(spec, image), python)
+        return Command(words, environment, image.context, base=str(spec.folder))
 
 
 class MountNamespace:

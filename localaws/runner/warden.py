@@ -28,11 +28,12 @@ _KILLED = 128 + signal.SIGKILL
 class Started:
     """One container as the server sees it."""
 
-    def __init__(self, warden: Warden, key: str, name: str, log: int) -> None:
+    def __init__(self, warden: Warden, key: str, name: str, base: str, log: int) -> None:
         self._warden = warden
         self._log = log
         self.key = key
         self.name = name
+        self.base = base
         self.pid = 0
         self.exit_code: int | None = None
         self.error = ""
@@ -99,7 +100,7 @@ class Warden:
 
     def start(self, name: str, command: Command) -> Started:
         read, write = os.pipe2(os.O_CLOEXEC)
-        container = Started(self, f"{self._mark}.{next(self._numbers)}.", name, read)
+        container = Started(self, f"{self._mark}.{next(self._numbers)}.", name, command.base, read)
         try:
             self._ask(container, command, write)
         except RunError:

@@ -6,12 +6,15 @@ import io
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from contract.records import Column, Manifest, Schema
 from families.artifact import ArtifactError, pack, seal, unpack, verify
 from families.fast import FastModel
+from families.forest import FEATURE, NODE, TreeModel
 
 SCHEMA = Schema((Column("a", "number"),), "y", "regression")
 
@@ -116,3 +119,31 @@ def test_an_archive_with_a_link_or_cut_short_is_refused(folder: Path, tmp_path: 
 def test_a_damaged_fast_form_says_what_to_do() -> None:
     with pytest.raises(ArtifactError, match="pack the artifact again"):
         FastModel(b"not onnx")
+
+
+def test_damaged_trees_say_what_to_do_and_lead_nowhere() -> None:
+    leaf = np.array([(np.inf, 0, 0)], dtype=NODE)
+    whole: dict[str, Any] = {
+        "nodes": leaf, "leaves": np.ones(1), "roots": np.zeros(1, np.uint32), "depths": np.zeros(1, np.uint32),
+        "targets": np.zeros(1, np.uint32), "features": np.array([(np.inf, -1, 1, 0, 0)], dtype=FEATURE),
+        "tables": np.zeros(0), "start": np.zeros(1), "shape": np.array([1, 1, 0, 0]), "divisor": np.ones(1),
+    }  # fmt: skip
+    assert TreeModel(trees(whole)).predict(np.zeros((2, 1))).tolist() == [[1.0], [1.0]]
+    damages: dict[str, Any] = {
+        "nodes": np.array([(0.0, 0, 9)], dtype=NODE),
+        "roots": np.ones(1, np.uint32),
+        "leaves": np.ones(3),
+        "features": np.array([(np.inf, 5, 1, 3, 0)], dtype=FEATURE),
+        "shape": np.array([1, 4, 0, 0]),
+    }
+    for name, damage in damages.items():
+        with pytest.raises(ArtifactError, match="pack the artifact again"):
+            TreeModel(trees(whole | {name: damage}))
+    with pytest.raises(ArtifactError, match="pack the artifact again"):
+        TreeModel(b"not arrays")
+
+
+def trees(arrays: dict[str, Any]) -> bytes:
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)
+    return packed.getvalue()

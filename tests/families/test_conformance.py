@@ -19,8 +19,9 @@ from contract.places import FAST_FORM
 from contract.records import Manifest
 from families.artifact import seal
 from families.discovery import discover, missing_libraries
-from families.family import Family, FamilyError, Matrix, Model, Table
+from families.family import Family, FamilyError, Matrix, Model, Table, TreeEnsemble
 from families.fast import FastModel
+from families.forest import TreeModel
 from families.hyperparameters import HyperparameterError, read_all
 
 EVERY_PROBABILITY = 1e-5
@@ -87,6 +88,20 @@ def test_the_fast_form_answers_as_the_training_library(
         assert family.tolerance <= EVERY_PROBABILITY
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=family.tolerance)
         np.testing.assert_array_equal(ours.argmax(axis=1), theirs.argmax(axis=1))
+
+
+def test_the_tree_form_answers_as_the_fast_form_whatever_rows_stand_together(
+    model: Model, table: Table, adversarial: Matrix, problem: str, make_table: Callable[[str, int, int], Table]
+) -> None:
+    if not isinstance(model, TreeEnsemble):
+        pytest.skip("this family is not made of trees")
+    fast = fast_form_of(model)
+    rows = np.vstack([make_table(problem, 1000, 11).rows, adversarial, at_the_thresholds(fast, table.rows)])
+    trees = TreeModel(model.tree_form())
+    answers = trees.predict(rows)
+    np.testing.assert_allclose(answers, FastModel(fast).predict(rows), rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(np.vstack([trees.predict(rows[at : at + 1]) for at in range(100)]), answers[:100])
+    assert model.tree_form() == model.tree_form()
 
 
 def test_the_fast_form_answers_a_million_rows(model: Model, table: Table, problem: str) -> None:

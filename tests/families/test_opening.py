@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contract.places import FAST_FORM
+from contract.places import FAST_FORM, TREE_FORM
 from contract.records import Manifest
-from families.artifact import ArtifactError, seal
+from families import forest
+from families.artifact import ArtifactError, read_manifest, seal
 from families.discovery import MissingLibraryError, UnknownFamilyError, discover, find, version_of
-from families.family import Model, Table
+from families.family import Model, Table, TreeEnsemble
 from families.fast import FastModel
+from families.forest import TreeModel
 from families.hyperparameters import read_all
 from families.opening import open_artifact
 
@@ -35,6 +37,22 @@ def test_the_fast_form_is_preferred(tmp_path: Path, make_table: Callable[[str, i
     manifest, model = open_artifact(tmp_path / "a")
     assert isinstance(model, FastModel)
     assert manifest.schema.classes == ("no", "yes")
+
+
+def test_compiled_trees_are_preferred_where_they_were_built(
+    tmp_path: Path, make_table: Callable[[str, int, int], Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = make_table("binary", 300, 0)
+    fitted = artifact(tmp_path / "a", "hist_gradient_boosting", table)
+    assert isinstance(fitted, TreeEnsemble)
+    (tmp_path / "a" / TREE_FORM).write_bytes(fitted.tree_form())
+    seal(tmp_path / "a", read_manifest(tmp_path / "a"))
+    _, compiled = open_artifact(tmp_path / "a")
+    assert isinstance(compiled, TreeModel)
+    monkeypatch.setattr(forest, "Forest", None)
+    _, uncompiled = open_artifact(tmp_path / "a")
+    assert isinstance(uncompiled, FastModel)
+    np.testing.assert_allclose(compiled.predict(table.rows), uncompiled.predict(table.rows), rtol=1e-12, atol=1e-12)
 
 
 def test_without_a_fast_form_the_family_itself_answers(

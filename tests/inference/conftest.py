@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contract.places import FAST_FORM
+from contract.places import FAST_FORM, TREE_FORM
 from contract.records import Column, Manifest, Schema
 from families.artifact import seal
 from families.discovery import find
-from families.family import Table
+from families.family import Table, TreeEnsemble
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = Schema(
@@ -70,6 +70,8 @@ def fit(folder: Path, schema: Schema, seed: int = 3) -> Manifest:
     form = model.fast_form()
     assert form is not None
     (folder / FAST_FORM).write_bytes(form)
+    assert isinstance(model, TreeEnsemble)
+    (folder / TREE_FORM).write_bytes(model.tree_form())
     return seal(folder, Manifest(family.name, schema, {}, {}, "data", "code", seed, "a test"))
 
 

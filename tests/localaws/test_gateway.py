@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,3 +52,29 @@ def _get(app: App, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
     found = answer.status, answer.read()
     connection.close()
     return found
+
+
+def policy(bucket: str, **condition: Any) -> str:
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": [f"arn:aws:s3:::{bucket}/*"]}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement | {"Condition": condition}]})
+
+
+def test_a_bucket_that_refuses_plain_http_can_be_used(client: Callable[..., Any]) -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket="guarded", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_bucket_policy(Bucket="guarded", Policy=policy("guarded", Bool={"aws:SecureTransport": "false"}))
+    s3.put_object(Bucket="guarded", Key="boat", Body=b"afloat")
+    assert s3.get_object(Bucket="guarded", Key="boat")["Body"].read() == b"afloat"
+
+
+def test_a_bucket_that_refuses_what_is_not_encrypted_takes_what_is(client: Callable[..., Any]) -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket="sealed", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_object(Bucket="sealed", Key="boat", Body=b"afloat")
+    s3.put_bucket_policy(
+        Bucket="sealed", Policy=policy("sealed", StringNotEquals={"s3:x-amz-server-side-encryption": "aws:kms"})
+    )
+    s3.put_object(Bucket="sealed", Key="boat", Body=b"afloat", ServerSideEncryption="aws:kms")
+    with pytest.raises(ClientError) as refused:
+        s3.put_object(Bucket="sealed", Key="boat", Body=b"afloat")
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403

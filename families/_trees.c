@@ -1,0 +1,347 @@
+/* Answers of a tree ensemble for the input matrix; what the arrays mean is said in families/fastform/compiled.py.
+ *
+ * Rows go through a tree eight at a time (or one row through eight trees), so that the processor waits for eight loads
+ * at once and guesses no branch. A row's scores are always added in the order of the trees: answers do not depend on
+ * which rows are asked together.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define LANES 8
+#define LARGEST 1e30             /* numbers beyond are read as this, as families/encoding.py says */
+#define BLOCK 64                 /* rows prepared at a time: they and a tree fit in the nearest cache */
+#define RELEASE_LOCK_FROM 64     /* rows; for fewer, handing the interpreter lock over costs more than it gives */
+
+typedef struct {
+    double threshold;
+    uint32_t feature;
+    uint32_t left;  /* the right child follows it; a leaf is its own left child */
+} Node;
+
+typedef struct {
+    double missing;  /* what a missing value is taken for: beyond all thresholds on the side it goes to */
+    int64_t table;   /* where this column's lookup table begins, or -1: the number itself */
+    int64_t stride;
+    int64_t levels;
+    int64_t column;
+} Feature;
+
+enum { NODES, LEAVES, ROOTS, DEPTHS, TARGETS, FEATURES, TABLES, START, ARRAYS };
+enum { IDENTITY, LOGISTIC, SOFTMAX, COMPLEMENT };
+
+typedef struct {
+    PyObject_HEAD
+    Py_buffer held[ARRAYS];
+    Py_ssize_t width, features, trees, targets, outputs;
+    double divisor;
+    int link, single;
+} Forest;
+
+static double prepared(const Forest *self, const Feature *feature, const double *row)
+{
+    double value = row[feature->column];
+    if (feature->table >= 0) {
+        const double *table = (const double *)self->held[TABLES].buf + feature->table;
+        double top = (double)feature->levels;
+        int64_t slot = isnan(value)    ? feature->levels + 2
+                       : value < -1.0  ? 0
+                       : value > top   ? feature->levels + 1
+                                       : (int64_t)(value + 1.0);
+        value = table[slot * feature->stride];
+    } else {
+        value = value > LARGEST ? LARGEST : value < -LARGEST ? -LARGEST : value;
+    }
+    if (self->single) {
+        value = (double)(float)value;
+    }
+    return isnan(value) ? feature->missing : value;
+}
+
+static void scores_of_row(const Forest *self, const double *x, double *scores)
+{
+    const Node *nodes = self->held[NODES].buf;
+    const double *leaves = self->held[LEAVES].buf;
+    const uint32_t *roots = self->held[ROOTS].buf, *depths = self->held[DEPTHS].buf, *targets = self->held[TARGETS].buf;
+    Py_ssize_t tree = 0;
+    for (; tree + LANES <= self->trees; tree += LANES) {
+        uint32_t at[LANES], deepest = 0;
+        for (int lane = 0; lane < LANES; lane++) {
+            at[lane] = roots[tree + lane];
+            deepest = depths[tree + lane] > deepest ? depths[tree + lane] : deepest;
+        }
+        for (uint32_t step = 0; step < deepest; step++) {
+            uint32_t moved = 0;
+            for (int lane = 0; lane < LANES; lane++) {
+                const Node *node = nodes + at[lane];
+                uint32_t to = node->left + !(x[node->feature] <= node->threshold);
+                moved |= to ^ at[lane];
+                at[lane] = to;
+            }
+            if (!moved) {
+                break;
+            }
+        }
+        for (int lane = 0; lane < LANES; lane++) {
+            scores[targets[tree + lane]] += leaves[at[lane]];
+        }
+    }
+    for (; tree < self->trees; tree++) {
+        uint32_t at = roots[tree];
+        while (nodes[at].left != at) {
+            at = nodes[at].left + !(x[nodes[at].feature] <= nodes[at].threshold);
+        }
+        scores[targets[tree]] += leaves[at];
+    }
+}
+
+static void scores_of_lanes(const Forest *self, const double *x, double *scores)
+{
+    const Node *nodes = self->held[NODES].buf;
+    const double *leaves = self->held[LEAVES].buf;
+    const uint32_t *roots = self->held[ROOTS].buf, *depths = self->held[DEPTHS].buf, *targets = self->held[TARGETS].buf;
+    const Py_ssize_t width = self->features;
+    for (Py_ssize_t tree = 0; tree < self->trees; tree++) {
+        uint32_t at[LANES], depth = depths[tree];
+        for (int lane = 0; lane < LANES; lane++) {
+            at[lane] = roots[tree];
+        }
+        for (uint32_t step = 0; step < depth; step++) {
+            uint32_t moved = 0;
+            for (int lane = 0; lane < LANES; lane++) {
+                const Node *node = nodes + at[lane];
+                uint32_t to = node->left + !(x[lane * width + node->feature] <= node->threshold);
+                moved |= to ^ at[lane];
+                at[lane] = to;
+            }
+            if (!moved) {
+                break;
+            }
+        }
+        for (int lane = 0; lane < LANES; lane++) {
+            scores[lane * self->targets + targets[tree]] += leaves[at[lane]];
+        }
+    }
+}
+
+static void answer_of(const Forest *self, const double *scores, double *answer)
+{
+    const double *start = self->held[START].buf;
+    double largest = -INFINITY, sum = 0.0;
+    for (Py_ssize_t target = 0; target < self->targets; target++) {
+        double score = scores[target] / self->divisor + start[target];
+        answer[target] = score;
+        largest = score > largest ? score : largest;
+    }
+    if (self->link == LOGISTIC) {
+        double score = answer[0], small = exp(-fabs(score));
+        answer[1] = (score >= 0 ? 1.0 : small) / (1.0 + small);
+        answer[0] = 1.0 - answer[1];
+    } else if (self->link == COMPLEMENT) {
+        answer[1] = answer[0];
+        answer[0] = 1.0 - answer[1];
+    } else if (self->link == SOFTMAX) {
+        for (Py_ssize_t target = 0; target < self->targets; target++) {
+            sum += answer[target] = exp(answer[target] - largest);
+        }
+        for (Py_ssize_t target = 0; target < self->targets; target++) {
+            answer[target] /= sum;
+        }
+    }
+}
+
+/* `room` has space for a block of prepared rows and their scores. */
+static void predict(const Forest *self, const double *rows, Py_ssize_t count, double *answers, double *room)
+{
+    const Feature *features = self->held[FEATURES].buf;
+    double *prepared_rows = room, *scores = room + BLOCK * self->features;
+    for (Py_ssize_t first = 0; first < count; first += BLOCK) {
+        Py_ssize_t some = count - first < BLOCK ? count - first : BLOCK, row = 0;
+        for (Py_ssize_t i = 0; i < some; i++) {
+            for (Py_ssize_t j = 0; j < self->features; j++) {
+                prepared_rows[i * self->features + j] = prepared(self, features + j, rows + (first + i) * self->width);
+            }
+        }
+        memset(scores, 0, (size_t)(some * self->targets) * sizeof(double));
+        for (; row + LANES <= some; row += LANES) {
+            scores_of_lanes(self, prepared_rows + row * self->features, scores + row * self->targets);
+        }
+        for (; row < some; row++) {
+            scores_of_row(self, prepared_rows + row * self->features, scores + row * self->targets);
+        }
+        for (row = 0; row < some; row++) {
+            answer_of(self, scores + row * self->targets, answers + (first + row) * self->outputs);
+        }
+    }
+}
+
+static PyObject *forest_predict(Forest *self, PyObject *const *arguments, Py_ssize_t given)
+{
+    Py_buffer rows = {0}, answers = {0};
+    PyObject *done = NULL;
+    if (given != 2) {
+        return PyErr_Format(PyExc_TypeError, "predict takes rows and answers, got %zd arguments", given);
+    }
+    if (PyObject_GetBuffer(arguments[0], &rows, PyBUF_C_CONTIGUOUS) != 0) {
+        return NULL;
+    }
+    if (PyObject_GetBuffer(arguments[1], &answers, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) != 0) {
+        PyBuffer_Release(&rows);
+        return NULL;
+    }
+    Py_ssize_t count = rows.len / (self->width * (Py_ssize_t)sizeof(double));
+    double few[2048], *room = few;
+    size_t needed = (size_t)(BLOCK * (self->features + self->targets)) * sizeof(double);
+    if (rows.len != count * self->width * (Py_ssize_t)sizeof(double) ||
+        answers.len != count * self->outputs * (Py_ssize_t)sizeof(double)) {
+        PyErr_Format(PyExc_ValueError, "expected rows of %zd float64 and answers of %zd", self->width, self->outputs);
+    } else if (needed > sizeof few && (room = PyMem_Malloc(needed)) == NULL) {
+        PyErr_NoMemory();
+    } else {
+        if (count < RELEASE_LOCK_FROM) {
+            predict(self, rows.buf, count, answers.buf, room);
+        } else {
+            Py_BEGIN_ALLOW_THREADS
+            predict(self, rows.buf, count, answers.buf, room);
+            Py_END_ALLOW_THREADS
+        }
+        done = Py_NewRef(Py_None);
+    }
+    if (room != few) {
+        PyMem_Free(room);
+    }
+    PyBuffer_Release(&rows);
+    PyBuffer_Release(&answers);
+    return done;
+}
+
+static void forest_dealloc(Forest *self)
+{
+    for (int array = 0; array < ARRAYS; array++) {
+        if (self->held[array].obj != NULL) {
+            PyBuffer_Release(&self->held[array]);
+        }
+    }
+    PyTypeObject *type = Py_TYPE(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* Whether no index of the arrays leads outside them, so that damaged ones end in an error and not in a crash. */
+static int is_sound(const Forest *self)
+{
+    const Node *nodes = self->held[NODES].buf;
+    const Feature *features = self->held[FEATURES].buf;
+    const uint32_t *roots = self->held[ROOTS].buf, *targets = self->held[TARGETS].buf;
+    Py_ssize_t count = self->held[NODES].len / (Py_ssize_t)sizeof(Node);
+    Py_ssize_t cells = self->held[TABLES].len / (Py_ssize_t)sizeof(double);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (nodes[i].feature >= (uint64_t)self->features || nodes[i].left >= (uint64_t)count ||
+            (nodes[i].left != i && (nodes[i].left <= i || nodes[i].left + 1 >= count))) {
+            return 0;
+        }
+    }
+    for (Py_ssize_t i = 0; i < self->trees; i++) {
+        if (roots[i] >= (uint64_t)count || targets[i] >= (uint64_t)self->targets) {
+            return 0;
+        }
+    }
+    for (Py_ssize_t i = 0; i < self->features; i++) {
+        const Feature *each = features + i;
+        int looked_up = each->table >= 0;
+        if (each->column < 0 || each->column >= self->width || each->table < -1 || each->table >= cells + !cells ||
+            (looked_up && (each->levels < 0 || each->stride < 1 || each->levels > cells || each->stride > cells ||
+                           each->table + (each->levels + 2) * each->stride >= cells))) {
+            return 0;
+        }
+    }
+    Py_ssize_t wanted = self->link == LOGISTIC || self->link == COMPLEMENT ? 2 : self->targets;
+    return self->outputs == wanted && (wanted == self->targets || self->targets == 1) && self->features > 0 &&
+           self->width > 0 && self->link >= IDENTITY && self->link <= COMPLEMENT &&
+           self->held[LEAVES].len == count * (Py_ssize_t)sizeof(double) &&
+           self->held[DEPTHS].len == self->held[ROOTS].len && self->held[TARGETS].len == self->held[ROOTS].len &&
+           self->held[START].len == self->targets * (Py_ssize_t)sizeof(double);
+}
+
+static PyObject *forest_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+{
+    PyObject *given[ARRAYS];
+    Py_ssize_t width, targets, outputs;
+    double divisor;
+    int link, single;
+    if (keywords != NULL && PyDict_GET_SIZE(keywords) > 0) {
+        PyErr_SetString(PyExc_TypeError, "Forest takes its arguments by position");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(arguments, "OOOOOOOOnnndip", &given[NODES], &given[LEAVES], &given[ROOTS], &given[DEPTHS],
+                          &given[TARGETS], &given[FEATURES], &given[TABLES], &given[START], &width, &targets, &outputs,
+                          &divisor, &link, &single)) {
+        return NULL;
+    }
+    Forest *self = (Forest *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    for (int array = 0; array < ARRAYS; array++) {
+        if (PyObject_GetBuffer(given[array], &self->held[array], PyBUF_C_CONTIGUOUS) != 0) {
+            Py_DECREF(self);
+            return NULL;
+        }
+    }
+    self->width = width;
+    self->targets = targets;
+    self->outputs = outputs;
+    self->divisor = divisor;
+    self->link = link;
+    self->single = single;
+    self->features = self->held[FEATURES].len / (Py_ssize_t)sizeof(Feature);
+    self->trees = self->held[ROOTS].len / (Py_ssize_t)sizeof(uint32_t);
+    if (!is_sound(self)) {
+        PyErr_SetString(PyExc_ValueError, "the arrays of the trees do not fit each other");
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static PyMethodDef forest_methods[] = {
+    {"predict", (PyCFunction)(void (*)(void))forest_predict, METH_FASTCALL,
+     "predict(rows, answers): fills answers, both contiguous float64"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot forest_slots[] = {
+    {Py_tp_new, forest_new},
+    {Py_tp_dealloc, forest_dealloc},
+    {Py_tp_methods, forest_methods},
+    {Py_tp_doc, "A tree ensemble, ready to answer"},
+    {0, NULL},
+};
+
+static PyType_Spec forest_spec = {
+    .name = "families._trees.Forest",
+    .basicsize = sizeof(Forest),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = forest_slots,
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "families._trees",
+    .m_doc = "Tree ensembles over a matrix of doubles.",
+    .m_size = -1,
+};
+
+PyMODINIT_FUNC PyInit__trees(void)
+{
+    PyObject *self = PyModule_Create(&module), *type = PyType_FromSpec(&forest_spec);
+    if (self == NULL || type == NULL || PyModule_AddObjectRef(self, "Forest", type) != 0) {
+        Py_XDECREF(self);
+        Py_XDECREF(type);
+        return NULL;
+    }
+    Py_DECREF(type);
+    return self;
+}

@@ -1,0 +1,1 @@
+"""The monitor's commands, one file each: SUMMARY, `arguments`, and `run`."""

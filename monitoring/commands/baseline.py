@@ -1,0 +1,98 @@
+"""Make a baseline from the data a model was trained on.
+
+The schema is an artifact's manifest.json, or a schema alone. Columns `predicted` and `predicted_probability` in the
+data become the baseline of the predictions; capture lines carry them already. Besides the baseline, statistics.json
+and constraints.json are written next to it, in Model Monitor's form.
+
+    monitor baseline --data train.parquet --schema manifest.json --output artifact/baseline.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, get_args
+
+from contract.records import Schema
+from monitoring import modelmonitor
+from monitoring.baseline import Baseline, Passes, Rows, Season, build
+from monitoring.capture import Reader, Tally
+from monitoring.profile import ProfileError
+from monitoring.quality import constraints_of
+from monitoring.storage import Folder, file, listing
+from monitoring.table import Format, format_of, frames
+
+if TYPE_CHECKING:
+    from monitoring.cli import Outside
+
+SUMMARY = "make a baseline from training data"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", metavar="PLACE", help="a file or folder of Parquet, CSV, JSON lines or capture lines")
+    source.add_argument("--statistics", metavar="FILE", help="Model Monitor's statistics.json, when the data is gone")
+    parser.add_argument("--schema", metavar="FILE", help="manifest.json of the artifact, or a schema")
+    parser.add_argument("--output", metavar="FILE", required=True, help="where baseline.json goes")
+    parser.add_argument("--format", choices=get_args(Format), help="of the data; by default the name's ending says it")
+    parser.add_argument(
+        "--season", choices=get_args(Season), default="none", help="keep a baseline for each season as well"
+    )
+    parser.add_argument("--time-column", metavar="NAME", help="the column that says when a row was seen (for seasons)")
+
+
+def run(args: argparse.Namespace, outside: Outside) -> int:
+    schema = read_schema(args.schema, outside) if args.schema else None
+    if args.statistics:
+        place, name = file(args.statistics, outside.s3)
+        made = modelmonitor.baseline_from(json.loads(place.read(name)), schema)
+    elif schema is None:
+        raise ProfileError("--schema is missing: name the artifact's manifest.json, which says what the columns are")
+    else:
+        made = build(passes(args, schema, outside), schema, args.season)
+    write(made, args.output, outside)
+    outside.say(f"baseline of {made.profile.rows:,} rows and {len(made.layout.columns)} columns: {args.output}")
+    return 0
+
+
+def read_schema(place: str, outside: Outside) -> Schema:
+    where, name = file(place, outside.s3)
+    try:
+        document: dict[str, Any] = json.loads(where.read(name))
+    except ValueError as problem:
+        raise ProfileError(f"{place} is not JSON: {problem}") from None
+    return Schema.from_json(document.get("schema", document))
+
+
+def passes(args: argparse.Namespace, schema: Schema, outside: Outside) -> Passes:
+    """The rows of all files, as often as they are asked for."""
+    where, names = listing(args.data, outside.s3)
+    if not names:
+        raise ProfileError(f"no files at {args.data}: expected Parquet, CSV, JSON lines or capture lines")
+
+    def rows() -> Iterator[Rows]:
+        for name in names:
+            yield from _rows(where, name, args.format, schema, args.time_column)
+
+    return rows
+
+
+def _rows(where: Folder, name: str, kind: Format | None, schema: Schema, time_column: str | None) -> Iterator[Rows]:
+    if kind == "capture":
+        batch = Reader(schema, keyed=True).read(where.read(name), name, Tally())
+        yield Rows(batch.frame, None if batch.keys is None else batch.keys["time"])
+        return
+    with where.on_disk(name) as path:
+        for frame in frames(path, kind or format_of(name)):
+            if time_column is not None and time_column not in frame.columns:
+                raise ProfileError(f"{name} has no column '{time_column}'; it has {', '.join(frame.columns[:20])}")
+            yield Rows(frame, frame[time_column] if time_column else None)
+
+
+def write(made: Baseline, output: str, outside: Outside) -> None:
+    where, name = file(output, outside.s3)
+    where.write(name, made.to_bytes())
+    where.write(modelmonitor.STATISTICS, json.dumps(modelmonitor.statistics(made.profile)).encode())
+    constraints = modelmonitor.constraints_document(constraints_of(made), made.layout)
+    where.write(modelmonitor.CONSTRAINTS, json.dumps(constraints, indent=1).encode())

@@ -1,0 +1,41 @@
+"""Write the HTML of a report again from its JSON twin.
+
+monitor report --input out/report.json --output report.html
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from monitoring.profile import ProfileError
+from monitoring.report import window
+from monitoring.storage import file
+
+if TYPE_CHECKING:
+    from monitoring.cli import Outside
+
+SUMMARY = "write a report's HTML from its JSON"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--input", metavar="FILE", required=True, help="report.json")
+    parser.add_argument("--output", metavar="FILE", required=True, help="where the HTML goes")
+
+
+def run(args: argparse.Namespace, outside: Outside) -> int:
+    where, name = file(args.input, outside.s3)
+    try:
+        document = json.loads(where.read(name))
+    except ValueError as problem:
+        raise ProfileError(f"{args.input} is not JSON: {problem}") from None
+    kind, version = document.get("kind"), document.get("version")
+    if (kind, version) != ("window", window.VERSION):
+        raise ProfileError(
+            f"{args.input} is a {kind!r} report of version {version!r}, expected a window's of version {window.VERSION}"
+        )
+    where, name = file(args.output, outside.s3)
+    where.write(name, window.page(document).encode(), "text/html; charset=utf-8")
+    outside.say(f"report: {args.output}")
+    return 0

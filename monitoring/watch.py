@@ -1,0 +1,183 @@
+"""Judging a window from end to end: read, compare, check, report, publish, and remember it for the next.
+
+What is remembered of a window is its counts, in one small file named after its start. Judging the same window again
+replaces that file and changes nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from monitoring import drift
+from monitoring.baseline import Baseline
+from monitoring.layout import UNSEEN
+from monitoring.modelmonitor import CONSTRAINTS, STATISTICS, VIOLATIONS, constraints_document, statistics
+from monitoring.publish import Datum
+from monitoring.quality import Constraints, Violation, as_document, check, constraints_of
+from monitoring.report import window as report
+from monitoring.storage import Folder
+from monitoring.verdict import SPANS, Budget, Matters, Sums, Verdict, judge, sums_of
+from monitoring.window import Window
+
+REMEMBERED = max(SPANS) - 1
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What may be chosen about judging."""
+
+    endpoint: str
+    variant: str
+    budget: Budget = field(default_factory=Budget)
+    matters: Matters = field(default_factory=Matters)
+    constraints: Constraints | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A window that was judged before: its counts, and what the report's timeline needs."""
+
+    sums: Sums
+    since: datetime
+    point: report.Point
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """All that is known of a window once it was judged."""
+
+    window: Window
+    verdict: Verdict
+    violations: tuple[Violation, ...]
+    document: Mapping[str, Any]
+
+
+def judged(window: Window, baseline: Baseline, past: Sequence[Past], settings: Settings, now: datetime) -> Judged:
+    """Compare a window with its baseline, in the light of the windows before it; pure."""
+    reference = baseline.reference_at(window.span.since)
+    sums = [*(each.sums for each in past), sums_of(window.profile)]
+    references = [*(baseline.reference_at(each.since) for each in past), reference]
+    if baseline.season == "none":
+        references = [reference] * len(sums)
+    verdict = judge(sums, references, settings.budget, settings.matters)
+    table = drift.Table(reference, baseline.profile_at(window.span.since), window.profile)
+    constraints = settings.constraints or constraints_of(baseline)
+    violations = check(window, baseline, constraints, now=now, usual_rows=[each.point.rows for each in past])
+    document = report.document(
+        endpoint=settings.endpoint, variant=settings.variant, baseline=baseline, window=window, verdict=verdict,
+        measured=drift.measure(table), violations=violations, past=[each.point for each in past],
+        made=now.isoformat(timespec="seconds"),
+    )  # fmt: skip
+    return Judged(window, verdict, violations, document)
+
+
+def write(result: Judged, baseline: Baseline, output: Folder) -> None:
+    """The report, its JSON twin, and Model Monitor's files."""
+    output.write("report.json", report.to_bytes(result.document))
+    output.write("report.html", report.page(result.document).encode(), "text/html; charset=utf-8")
+    for name, document in (
+        (STATISTICS, statistics(result.window.profile)),
+        (CONSTRAINTS, constraints_document(constraints_of(baseline), baseline.layout)),
+        (VIOLATIONS, as_document((*result.violations, *_drifted(result.verdict)))),
+    ):
+        output.write(name, json.dumps(document, indent=1).encode())
+
+
+def _drifted(verdict: Verdict) -> list[Violation]:
+    return [
+        Violation(
+            column, "baseline_drift_check",
+            f"Effect {cause.effect:.2f} times the smallest that matters, over the last {cause.span} windows.",
+        )
+        for cause in verdict.causes
+        for column in cause.columns
+    ]  # fmt: skip
+
+
+def signals(result: Judged, settings: Settings, at: datetime) -> list[Datum]:
+    """What is published of a window; that it was judged comes last."""
+    variant = {"EndpointName": settings.endpoint, "VariantName": settings.variant}
+    verdict, tally = result.verdict, result.window.tally
+    features = {name: verdict.effects[name] for name in _features(result.window)}
+    values = {
+        "rows": result.window.profile.rows,
+        "quarantined": tally.quarantined,
+        "not_enough_data": verdict.status == "not enough data",
+        "drift": verdict.status == "drift",
+        "drift_score": max(features.values(), default=0.0),
+        "prediction_drift": verdict.predictions == "drift",
+        "data_quality": len(result.violations),
+    }
+    return [
+        *(Datum(key, float(value), variant, at) for key, value in values.items()),
+        *(Datum("feature_drift", effect, {**variant, "Feature": name[:255]}, at) for name, effect in features.items()),
+        Datum("monitor_ran", 1.0, {"EndpointName": settings.endpoint}, at),
+    ]
+
+
+def _features(window: Window) -> list[str]:
+    return [column.name for column in window.profile.layout.columns if column.role == "feature"]
+
+
+# --- Remembering.
+
+
+def name_of(variant: str, since: datetime) -> str:
+    return f"{variant}/{since:%Y/%m/%d/%H-%M-%S}.json"
+
+
+def remember(result: Judged, settings: Settings, history: Folder) -> None:
+    """Keep the window's counts; without a start it has no place in time and is not kept."""
+    since = result.window.span.since
+    if since is None:
+        return
+    profile, sums = result.window.profile, sums_of(result.window.profile)
+    kept = {
+        "version": VERSION,
+        "layout": profile.layout.fingerprint,
+        "since": since.isoformat(),
+        "rows": profile.rows,
+        "status": "drift" if "drift" in (result.verdict.status, result.verdict.predictions) else result.verdict.status,
+        "effects": dict(result.verdict.effects),
+        "cells": sums.cells.tolist(),
+        "missing": sums.missing.tolist(),
+        "products": None if sums.products is None else sums.products.tolist(),
+        "unseen": int(profile.cells[:, UNSEEN].sum()),
+    }
+    history.write(name_of(settings.variant, since), json.dumps(kept, separators=(",", ":")).encode())
+
+
+def recall(history: Folder, variant: str, before: datetime | None, baseline: Baseline) -> list[Past]:
+    """The last windows of the same baseline that started earlier, in order; what cannot be read is left out."""
+    if before is None:
+        return []
+    last = name_of(variant, before)
+    names = [name for name in history.names(f"{variant}/") if name < last and name.endswith(".json")]
+    found = [_recalled(history.read(name), baseline) for name in sorted(names)[-REMEMBERED:]]
+    return [each for each in found if each is not None]
+
+
+def _recalled(content: bytes, baseline: Baseline) -> Past | None:
+    try:
+        kept = json.loads(content)
+        if kept["version"] != VERSION or kept["layout"] != baseline.layout.fingerprint:
+            return None
+        sums = Sums(
+            np.array(kept["cells"], np.int64).reshape(len(baseline.layout.columns), -1),
+            np.array(kept["missing"], np.int64),
+            np.array(kept["rows"], np.int64),
+            np.array(kept["products"], np.int64).reshape(2 * [len(baseline.layout.paired)])
+            if kept["products"] is not None
+            else None,
+        )
+        point = report.Point(kept["since"], int(kept["rows"]), kept["status"], kept["effects"])
+        return Past(sums, datetime.fromisoformat(kept["since"]), point)
+    except (KeyError, TypeError, ValueError):
+        return None

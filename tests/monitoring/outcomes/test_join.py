@@ -1,0 +1,172 @@
+"""The join survives everything that happens to outcomes on their way."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitoring.outcomes.join import OUTCOMES, PREDICTIONS, JoinError, join
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def predictions(*rows: dict[str, Any]) -> pl.DataFrame:
+    usual = {
+        "join_key": "a",
+        "row": 0,
+        "variant": "champion",
+        "time": START,
+        "predicted": "yes",
+        "predicted_probability": 0.9,
+    }
+    return pl.DataFrame([usual | row for row in rows], schema=dict(PREDICTIONS))
+
+
+def outcomes(*rows: dict[str, Any]) -> pl.DataFrame:
+    later = START + timedelta(hours=5)
+    usual = {"join_key": "a", "row": 0, "outcome": "yes", "learned": later, "arrived": later}
+    return pl.DataFrame([usual | row for row in rows], schema=dict(OUTCOMES))
+
+
+def test_a_prediction_gets_its_outcome_and_one_without_keeps_waiting() -> None:
+    joined = join(predictions({}, {"join_key": "b"}), outcomes({}))
+    assert dict(joined.frame.select("join_key", "outcome").iter_rows()) == {"a": "yes", "b": None}
+    assert joined.counts.joined == 1
+    assert joined.known.height == 1
+
+
+def test_the_newest_of_several_outcomes_counts_and_the_contradiction_is_told() -> None:
+    newer = {"outcome": "no", "learned": START + timedelta(days=3)}
+    for given_outcomes in (outcomes({}, newer), outcomes(newer, {})):
+        joined = join(predictions({}), given_outcomes)
+        assert joined.frame["outcome"].to_list() == ["no"]
+        assert (joined.counts.repeated_outcomes, joined.counts.contradicting_outcomes) == (1, 1)
+        assert joined.frame["arrived"].to_list() == [START + timedelta(hours=5)]
+
+
+def test_a_prediction_captured_twice_counts_once() -> None:
+    joined = join(predictions({}, {}, {"time": START + timedelta(seconds=9)}), outcomes({}, {}))
+    assert joined.frame.height == 1
+    assert joined.counts.repeated_predictions == 2
+    assert joined.counts.contradicting_outcomes == 0
+
+
+def test_rows_of_one_request_are_told_apart() -> None:
+    joined = join(predictions({"row": 0}, {"row": 1}), outcomes({"row": 1, "outcome": "no"}))
+    assert joined.frame["outcome"].to_list() == [None, "no"]
+
+
+def test_what_has_no_key_no_value_or_no_prediction_is_counted_not_joined() -> None:
+    odd = outcomes({"join_key": None}, {"join_key": " "}, {"outcome": None}, {"outcome": ""}, {"join_key": "nobody"})
+    joined = join(predictions({}, {"join_key": None}), odd)
+    found = joined.counts
+    assert (found.without_key, found.without_value, found.without_prediction, found.joined) == (3, 2, 1, 0)
+    assert joined.frame.height == 1
+
+
+def test_an_outcome_learned_before_its_prediction_is_joined_and_told() -> None:
+    joined = join(predictions({}), outcomes({"learned": START - timedelta(hours=1)}))
+    assert joined.counts.before_prediction == 1
+    assert joined.counts.joined == 1
+
+
+def test_nothing_joins_with_nothing() -> None:
+    joined = join(predictions(), outcomes())
+    assert joined.frame.is_empty()
+    assert joined.counts.predictions == 0
+
+
+def test_a_frame_without_its_columns_is_refused_by_name() -> None:
+    with pytest.raises(JoinError, match="missing: outcome, learned, arrived"):
+        join(predictions({}), outcomes({}).drop("outcome", "learned", "arrived"))
+
+
+def ten_thousand_events(seed: int) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str]]:
+    """Predictions and outcomes as a bad week delivers them, and the truth that should come out."""
+    dice = random.Random(seed)
+    made: list[dict[str, Any]] = []
+    told: list[dict[str, Any]] = []
+    truth: dict[str, str] = {}
+    for number in range(10_000):
+        key = f"id-{number}"
+        time = START + timedelta(seconds=number * 30)
+        prediction = {"join_key": key, "time": time, "variant": dice.choice(["champion", "challenger"])}
+        made += [prediction] * dice.choice([1, 1, 1, 1, 2, 3])
+        fate = dice.random()
+        if fate < 0.25:
+            continue
+        if fate < 0.3:
+            told.append({"join_key": dice.choice([None, "", f"nobody-{number}"]), "outcome": "yes"})
+            continue
+        delay = timedelta(hours=dice.expovariate(1 / 48))
+        values = [dice.choice(["yes", "no"]) for _ in range(dice.choice([1, 1, 1, 2, 3]))]
+        for turn, value in enumerate(values):
+            learned = time + delay + timedelta(hours=turn)
+            row = {
+                "join_key": key,
+                "outcome": value,
+                "learned": learned,
+                "arrived": learned + timedelta(hours=dice.randint(0, 9)),
+            }
+            told += [row] * dice.choice([1, 1, 2])
+        truth[key] = values[-1]
+    dice.shuffle(made)
+    dice.shuffle(told)
+    return predictions(*made), outcomes(*told), truth
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_ten_thousand_events_late_repeated_disordered_and_lost_give_exactly_the_truth(seed: int) -> None:
+    made, told, truth = ten_thousand_events(seed)
+    joined = join(made, told)
+    assert joined.frame.height == 10_000
+    assert dict(joined.known.select("join_key", "outcome").iter_rows()) == truth
+    found = joined.counts
+    assert found.predictions + found.repeated_predictions == made.height
+    assert found.outcomes + found.repeated_outcomes + found.without_key + found.without_value == told.height
+    assert found.joined + found.without_prediction == found.outcomes
+
+
+def test_reading_everything_again_in_another_order_changes_nothing() -> None:
+    made, told, _ = ten_thousand_events(4)
+    once = join(made, told).frame
+    again = join(pl.concat([made, made.reverse()]), pl.concat([told.reverse(), told])).frame
+    assert once.equals(again)
+
+
+keys = st.sampled_from(["a", "b", "c", "", None])
+hours = st.integers(-3, 6).map(lambda h: START + timedelta(hours=h))
+made_rows = st.lists(st.fixed_dictionaries({"join_key": keys, "row": st.integers(0, 1), "time": hours}), max_size=8)
+told_rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "join_key": keys,
+            "row": st.integers(0, 1),
+            "outcome": st.sampled_from(["yes", "no", "", None]),
+            "learned": st.one_of(st.none(), hours),
+            "arrived": hours,
+        }
+    ),
+    max_size=8,
+)
+
+
+@given(made_rows, told_rows, st.randoms(use_true_random=False))
+@settings(max_examples=100, deadline=None)
+def test_the_join_depends_on_what_was_received_never_on_how_often_or_in_what_order(
+    made: list[dict[str, Any]], told: list[dict[str, Any]], dice: random.Random
+) -> None:
+    once = join(predictions(*made), outcomes(*told))
+    more_made, more_told = made + made[:2], told + told[-2:]
+    dice.shuffle(more_made)
+    dice.shuffle(more_told)
+    again = join(predictions(*more_made), outcomes(*more_told))
+    assert once.frame.equals(again.frame)
+    assert once.counts.joined == again.counts.joined
+    assert once.frame.select("join_key", "row").is_unique().all()

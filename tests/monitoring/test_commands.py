@@ -1,0 +1,333 @@
+"""The monitor's commands from end to end, on files and on S3."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from contract import signals
+from monitoring import cli
+from monitoring.baseline import Baseline
+from monitoring.cli import Outside
+
+Capture = Callable[..., Path]
+
+
+class Metrics:
+    """Remembers what was sent to CloudWatch."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Mapping[str, Any]]] = []
+
+    def put_metric_data(self, *, Namespace: str, MetricData: Sequence[Mapping[str, Any]]) -> None:  # noqa: N803
+        self.sent += [(Namespace, each) for each in MetricData]
+
+    def value(self, name: str) -> float:
+        return next(float(each["Value"]) for _, each in self.sent if each["MetricName"] == name)
+
+
+@dataclass
+class Monitor:
+    """The monitor's commands with a baseline that was made by one of them, and what came of each run."""
+
+    place: Path
+    now: datetime
+    schema: Path
+    data: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=Metrics)
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def baseline(self) -> Path:
+        return self.place / "baseline" / "baseline.json"
+
+    def run(self, *arguments: str) -> int:
+        environment = {"SAGEMAKER_BASE_DIR": str(self.place / "ml"), **self.environment}
+        outside = Outside(environment, now=lambda: self.now, cloudwatch=lambda: self.metrics, say=self.said.append)
+        return cli.main(arguments, outside)
+
+    def make_baseline(self, output: Path) -> int:
+        return self.run("baseline", "--data", str(self.data), "--schema", str(self.schema), "--output", str(output))
+
+    def judge(self, capture: Path, *more: str, output: str = "out", baseline: Path | None = None) -> int:
+        given = ["--baseline", str(baseline or self.baseline), "--capture", str(capture), "--endpoint", "churn"]
+        return self.run("window", *given, "--output", str(self.place / output), *more)
+
+    def report(self, output: str = "out") -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.place / output / "report.json").read_text())
+        return found
+
+    def status(self, output: str = "out") -> str:
+        return str(self.report(output)["verdict"]["status"])
+
+
+@pytest.fixture
+def monitor(tmp_path: Path, now: datetime, schema_file: Path, training_data: Path) -> Monitor:
+    made = Monitor(tmp_path, now, schema_file, training_data)
+    assert made.make_baseline(made.baseline) == 0
+    return made
+
+
+def test_a_baseline_is_made_with_predictions_and_model_monitor_files(monitor: Monitor) -> None:
+    made = Baseline.from_bytes(monitor.baseline.read_bytes())
+    assert made.profile.rows == 20_000
+    assert made.layout.names == ("age", "income", "region", "predicted", "predicted_probability")
+    statistics = json.loads((monitor.baseline.parent / "statistics.json").read_text())
+    assert statistics["dataset"]["item_count"] == 20_000
+    constraints = json.loads((monitor.baseline.parent / "constraints.json").read_text())
+    assert {feature["name"]: feature["inferred_type"] for feature in constraints["features"]}["region"] == "String"
+
+
+def test_the_same_data_makes_the_same_baseline_byte_for_byte(monitor: Monitor, tmp_path: Path) -> None:
+    monitor.make_baseline(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == monitor.baseline.read_bytes()
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_quiet_hour_is_reported_as_quiet(monitor: Monitor, capture: Capture, form: str) -> None:
+    assert monitor.judge(capture(form=form)) == 0
+    report = monitor.report()
+    assert report["rows"] == 600
+    assert (report["verdict"]["status"], report["verdict"]["predictions"]) == ("quiet", "quiet")
+    assert report["violations"] == []
+    assert (monitor.place / "out" / "report.html").stat().st_size < 2_000_000
+
+
+def test_a_drifted_hour_raises_the_alarm_on_inputs_and_predictions(monitor: Monitor, capture: Capture) -> None:
+    assert monitor.judge(capture(shift=1.0), "--publish", "--fail-on", "drift") == cli.VERDICT
+    verdict = monitor.report()["verdict"]
+    assert (verdict["status"], verdict["predictions"]) == ("drift", "drift")
+    assert (monitor.metrics.value("DriftAlarm"), monitor.metrics.value("PredictionDriftAlarm")) == (1, 1)
+    violations = json.loads((monitor.place / "out" / "constraint_violations.json").read_text())["violations"]
+    assert ("age", "baseline_drift_check") in {
+        (each["feature_name"], each["constraint_check_type"]) for each in violations
+    }
+
+
+def test_only_names_of_the_signals_table_are_published_and_the_heartbeat_comes_last(
+    monitor: Monitor, capture: Capture
+) -> None:
+    monitor.judge(capture(), "--publish")
+    known = {(each.namespace, each.name): each for each in signals.TABLE}
+    for namespace, each in monitor.metrics.sent:
+        signal = known[namespace, each["MetricName"]]
+        assert tuple(dimension["Name"] for dimension in each["Dimensions"]) == signal.dimensions
+        assert each["Unit"] == signal.unit
+    assert monitor.metrics.value("WindowRows") == 600
+    assert monitor.metrics.sent[-1][1]["MetricName"] == "MonitorRan"
+
+
+def test_every_variant_is_judged_on_its_own(monitor: Monitor, capture: Capture) -> None:
+    capture(variant="champion")
+    folder = capture(variant="challenger", shift=1.0, seed=8)
+    monitor.judge(folder)
+    assert (monitor.status("out/champion"), monitor.status("out/challenger")) == ("quiet", "drift")
+    assert monitor.judge(folder, "--variant", "champion", output="one") == 0
+    assert monitor.said[-1].startswith("churn/champion: quiet")
+
+
+def test_a_small_shift_is_found_in_the_windows_it_lasts_for(monitor: Monitor, capture: Capture) -> None:
+    statuses = []
+    for back in range(8, 0, -1):
+        hour = monitor.now - timedelta(hours=back)
+        folder = capture(rows=400, hour=hour, shift=0.18, seed=300 + back)
+        times = ["--since", hour.isoformat(), "--until", (hour + timedelta(hours=1)).isoformat()]
+        monitor.judge(folder, "--history", str(monitor.place / "windows"), *times)
+        statuses.append(monitor.status())
+    assert statuses[0] == "quiet"
+    assert statuses[-1] == "drift"
+    assert len(monitor.report()["past"]) == 7
+
+
+def test_judging_a_window_again_changes_nothing(monitor: Monitor, capture: Capture) -> None:
+    folder, windows = capture(), monitor.place / "windows"
+    monitor.judge(folder, "--history", str(windows))
+    files = {path: path.read_bytes() for path in windows.rglob("*.json")}
+    first = monitor.report()
+    monitor.judge(folder, "--history", str(windows))
+    assert {path: path.read_bytes() for path in windows.rglob("*.json")} == files
+    assert monitor.report() == first
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_parts_of_several_instances_join_into_the_same_report(monitor: Monitor, capture: Capture, count: int) -> None:
+    folder = capture(files=4)
+    monitor.judge(folder, output="whole")
+    for number in range(count):
+        assert monitor.judge(folder, "--shard", f"{number}/{count}", output="parts") == 0
+    parts = ["--parts", str(monitor.place / "parts"), "--output", str(monitor.place / "joined"), "--endpoint", "churn"]
+    assert monitor.run("window", "--baseline", str(monitor.baseline), *parts) == 0
+    whole, joined = monitor.report("whole"), monitor.report("joined")
+    assert joined["columns"] == whole["columns"]
+    assert joined["verdict"] == whole["verdict"]
+    assert joined["tally"]["records"] == whole["tally"]["records"]
+
+
+def test_two_processes_read_what_one_reads(monitor: Monitor, capture: Capture) -> None:
+    folder = capture()
+    monitor.judge(folder, output="one")
+    monitor.judge(folder, "--processes", "2", output="two")
+    assert monitor.report("one")["columns"] == monitor.report("two")["columns"]
+
+
+def test_a_slice_is_judged_by_itself(monitor: Monitor, capture: Capture) -> None:
+    monitor.judge(capture(), "--slice", "region=north")
+    assert 200 < monitor.report()["rows"] < 400
+
+
+def test_the_newest_captured_hour_can_be_asked_for(monitor: Monitor, capture: Capture) -> None:
+    monitor.judge(capture(hour=monitor.now - timedelta(days=9)), "--until", "latest")
+    assert monitor.report()["rows"] == 600
+
+
+def test_an_hour_without_traffic_is_not_enough_data(monitor: Monitor, capture: Capture) -> None:
+    monitor.judge(capture(hour=monitor.now - timedelta(hours=5)), "--publish")
+    assert monitor.status() == "not enough data"
+    assert (monitor.metrics.value("NotEnoughData"), monitor.metrics.value("DriftAlarm")) == (1, 0)
+
+
+def test_a_table_is_judged_like_capture(monitor: Monitor) -> None:
+    assert monitor.judge(monitor.data, "--format", "parquet") == 0
+    assert (monitor.report()["rows"], monitor.status()) == (20_000, "quiet")
+
+
+def test_a_season_has_a_baseline_of_its_own(monitor: Monitor, capture: Capture) -> None:
+    for hour in range(12):
+        capture(hour=monitor.now - timedelta(hours=12 + hour), shift=(-1.0, 1.0)[hour % 2], seed=hour + 1)
+    seasonal = ["--format", "capture", "--season", "hour-of-day", "--schema", str(monitor.schema)]
+    output = monitor.place / "seasonal.json"
+    assert monitor.run("baseline", "--data", str(monitor.place / "capture"), *seasonal, "--output", str(output)) == 0
+    day = monitor.now + timedelta(days=1) - timedelta(hours=12)
+    span = ["--since", day.isoformat(), "--until", (day + timedelta(hours=1)).isoformat()]
+    folder = capture(hour=day, shift=-1.0, seed=77)
+    assert monitor.judge(folder, *span, baseline=output) == 0
+    assert monitor.status() == "quiet"
+    monitor.judge(folder, *span)
+    assert monitor.status() == "drift"
+
+
+def test_a_report_is_written_again_from_its_json(monitor: Monitor, capture: Capture) -> None:
+    monitor.judge(capture())
+    again = monitor.place / "again.html"
+    assert monitor.run("report", "--input", str(monitor.place / "out" / "report.json"), "--output", str(again)) == 0
+    assert again.read_text() == (monitor.place / "out" / "report.html").read_text()
+
+
+def test_everything_works_on_s3_alike(monitor: Monitor, capture: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("DEFAULT_REGION", "eu-west-1"),
+        ("ACCESS_KEY_ID", "testing"),
+        ("SECRET_ACCESS_KEY", "testing"),
+    ):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    folder = capture()
+    with mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="data", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        s3.upload_file(str(monitor.data), "data", "train/part-0.parquet")
+        s3.upload_file(str(monitor.schema), "data", "manifest.json")
+        for path in folder.rglob("*.jsonl"):
+            s3.upload_file(str(path), "data", f"capture/churn/{path.relative_to(folder).as_posix()}")
+        outside = Outside({"SAGEMAKER_BASE_DIR": str(monitor.place)}, now=lambda: monitor.now, say=monitor.said.append)
+        made = ["baseline", "--data", "s3://data/train/", "--schema", "s3://data/manifest.json"]
+        assert cli.main([*made, "--output", "s3://data/baselines/baseline.json"], outside) == 0
+        assert cli.main(
+            ["window", "--baseline", "s3://data/baselines/baseline.json", "--capture", "s3://data/capture/churn/",
+             "--output", "s3://data/reports/", "--history", "s3://data/windows/", "--endpoint", "churn", "--publish"],
+            outside,
+        ) == 0  # fmt: skip
+        keys = {each["Key"] for each in s3.list_objects_v2(Bucket="data")["Contents"]}
+        assert {"reports/report.html", "windows/champion/2026/11/20/11-00-00.json"} <= keys
+        listed = boto3.client("cloudwatch").list_metrics(Namespace="Slipway")["Metrics"]
+        assert {"DriftAlarm", "MonitorRan", "FeatureDrift"} <= {each["MetricName"] for each in listed}
+
+
+def test_a_processing_job_is_understood_from_model_monitors_environment(monitor: Monitor, capture: Capture) -> None:
+    base = monitor.place / "ml"
+    (base / "processing" / "baseline").mkdir(parents=True)
+    (base / "output").mkdir()
+    monitor.baseline.rename(base / "processing" / "baseline" / "baseline.json")
+    capture().rename(base / "processing" / "endpointdata")
+    form = {"sagemakerCaptureJson": {"captureIndexNames": ["endpointInput", "endpointOutput"]}}
+    monitor.environment = {
+        "dataset_format": json.dumps(form),
+        "dataset_source": str(base / "processing" / "endpointdata"),
+        "output_path": str(base / "processing" / "output"),
+        "start_time": "2026-11-20T11:00:00Z",
+        "end_time": "2026-11-20T12:00:00Z",
+        "publish_cloudwatch_metrics": "Enabled",
+        "sagemaker_endpoint_name": "churn",
+        "sagemaker_monitoring_schedule_name": "hourly",
+    }
+    assert monitor.run() == 0
+    written = {path.name for path in (base / "processing" / "output").iterdir()}
+    assert {"statistics.json", "constraints.json", "constraint_violations.json", "report.html"} <= written
+    left = (base / "output" / "metrics" / "cloudwatch" / "metrics.jsonl").read_text().splitlines()
+    assert {"feature_baseline_drift_age", "feature_non_null_age"} <= {json.loads(line)["MetricName"] for line in left}
+    assert (base / "output" / "message").read_text().startswith("churn/champion: quiet")
+
+
+def test_one_of_several_processing_instances_leaves_its_part(monitor: Monitor, capture: Capture) -> None:
+    config = monitor.place / "ml" / "config"
+    config.mkdir(parents=True)
+    (config / "resourceconfig.json").write_text(json.dumps({"current_host": "algo-2", "hosts": ["algo-1", "algo-2"]}))
+    monitor.judge(capture())
+    assert [path.name for path in (monitor.place / "out").rglob("*") if path.is_file()] == ["part-algo-2.json"]
+
+
+def test_a_baseline_can_be_taken_over_from_model_monitor(monitor: Monitor, capture: Capture) -> None:
+    theirs = monitor.baseline.parent / "statistics.json"
+    assert monitor.judge(capture(), "--schema", str(monitor.schema), baseline=theirs) == 0
+    assert monitor.status() == "quiet"
+    monitor.judge(capture(shift=1.0), "--schema", str(monitor.schema), baseline=theirs)
+    assert monitor.status() == "drift"
+
+
+def test_model_monitors_own_constraints_are_checked(monitor: Monitor, capture: Capture) -> None:
+    feature = {"name": "age", "inferred_type": "Fractional", "num_constraints": {"is_non_negative": True}}
+    place = monitor.place / "constraints.json"
+    place.write_text(json.dumps({"version": 0, "features": [feature]}))
+    monitor.judge(capture(shift=-6.0), "--constraints", str(place))
+    checks = {(each["constraint_check_type"], each["description"][:41]) for each in monitor.report()["violations"]}
+    assert ("range_check", "The constraint requires values of 0 or mo") in checks
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        ("window --baseline nowhere/baseline.json --capture . --output out", 3, "cannot read nowhere"),
+        ("baseline --data nowhere --schema manifest.json --output b.json", 3, "no files at nowhere"),
+        ("window --shard 4/4 --baseline baseline/baseline.json --capture . --output o", 3, "I/N"),
+        ("window --since noon --baseline baseline/baseline.json --capture . --output o", 3, "ISO time"),
+        ("window --slice north --baseline baseline/baseline.json --capture . --output o", 3, "COLUMN=VALUE"),
+        ("window --baseline manifest.json --capture . --output out", 3, "version None"),
+        ("report --input manifest.json --output r.html", 3, "expected a window's"),
+        ("window --no-such-option", 2, ""),
+        ("", 2, ""),
+    ],
+)
+def test_a_mistake_ends_with_a_sentence_and_an_exit_code(
+    monitor: Monitor, arguments: str, code: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with contextlib.chdir(monitor.place):
+        assert monitor.run(*arguments.split()) == code
+    assert says in capsys.readouterr().err
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    for name, module in cli.found().items():
+        sub = argparse.ArgumentParser()
+        module.arguments(sub)
+        assert f"monitor {name}" in (module.__doc__ or "")
+        assert all(action.help for action in sub._actions)
