@@ -3,6 +3,8 @@
 from localaws import cloudwatch
 from localaws.alarms.actions import notify
 from localaws.alarms.watchman import Watchman
+from localaws.autoscaling import api
+from localaws.autoscaling.scaler import Scaler
 from localaws.clock_page import clock_page
 from localaws.events import bus, scheduler
 from localaws.events.targets import Targets
@@ -18,9 +20,13 @@ def install(plane: Plane) -> None:
     plane.gateway.register(bus.service(bridge))
     schedules = scheduler.Scheduler(plane.clock, plane.store, plane.courier, targets, plane.watch)
     plane.gateway.register(scheduler.service(schedules))
+    scaler = Scaler(plane.clock, plane.store, plane.clients, plane.courier, plane.watch)
+    plane.gateway.register(api.service(scaler))
+    watchman.actors["arn:aws:autoscaling:"] = scaler.act
     watchman.actors["arn:aws:sns:"] = notify(plane.clients)
     watchman.start()
     bridge.start()
     schedules.start()
+    scaler.start()
     plane.gateway.pages["/_localaws/clock"] = clock_page(plane.clock)
     plane.closers.append(plane.courier.close)
