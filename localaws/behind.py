@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from types import ModuleType
+from typing import Any
 from urllib.parse import urlsplit
 
 from localaws import bucket_policies
@@ -22,7 +23,31 @@ def moto() -> Application:
     os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # roles attach AmazonSageMakerFullAccess and kin
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+    fill_notification_gap()
     return bucket_policies.install(DomainDispatcherApplication(create_backend_app))
+
+
+def fill_notification_gap() -> None:
+    """Moto keeps a bucket's EventBridge switch and forgets to tell it, so providers set it again at every run."""
+    from moto.s3.responses import S3Response
+
+    told = S3Response.get_bucket_notification
+    if told.__name__ != "get_bucket_notification":
+        return  # it was filled before
+
+    def with_eventbridge(self: Any) -> Any:
+        kept = self.backend.get_bucket_notification_configuration(self.bucket_name)
+        if kept and kept.event_bridge is not None:
+            serialized = self.serialized
+
+            def completed(answer: Any) -> Any:
+                answer.result["EventBridgeConfiguration"] = {}
+                return serialized(answer)
+
+            self.serialized = completed
+        return told(self)
+
+    S3Response.get_bucket_notification = with_eventbridge  # type: ignore[method-assign]
 
 
 def moto_account(access_key: str) -> str | None:

@@ -78,3 +78,10 @@ def test_a_bucket_that_refuses_what_is_not_encrypted_takes_what_is(client: Calla
     with pytest.raises(ClientError) as refused:
         s3.put_object(Bucket="sealed", Key="boat", Body=b"afloat")
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_a_bucket_tells_that_it_notifies_eventbridge(client: Callable[..., Any]) -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket="noted", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_bucket_notification_configuration(Bucket="noted", NotificationConfiguration={"EventBridgeConfiguration": {}})
+    assert "EventBridgeConfiguration" in s3.get_bucket_notification_configuration(Bucket="noted")
