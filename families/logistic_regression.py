@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,43 @@ class LinearEstimator(Estimator):
             scores = graph.step("Add", self._levels(graph, weights), scores)
         return graph.finish(graph.answers(scores, weights.shape[1], self.schema.task))
 
+    def contributions(self, rows: Matrix) -> Matrix:
+        """Each column's share of the scores, against the mean of the given rows: exact for a linear model."""
+        encoded = self.pipeline["encode"].transform(settle(rows, self.schema))
+        weights = np.asarray(self.pipeline["model"].coef_, dtype=np.float64).T
+        shares = np.zeros((len(rows), len(self.schema.columns)))
+        for column, at in self._encoded_columns():
+            added = np.asarray(encoded[:, at] @ weights[at])
+            shares[:, column] = np.abs(added - added.mean(axis=0)).mean(axis=1)
+        return shares
+
+    def _encoded_columns(self) -> Iterator[tuple[int, list[int]]]:
+        """Which encoded columns stand for each input."""
+        encoder, numbers = self.pipeline["encode"], number_columns(self.schema)
+        begin = encoder.output_indices_["numbers"].start if numbers else 0
+        marked = self._marked()
+        for order, column in enumerate(numbers):
+            marks = [begin + len(numbers) + marked.index(order)] if order in marked else []
+            yield column, [begin + order, *marks]
+        for column in category_columns(self.schema):
+            part = encoder.output_indices_[f"levels_{column}"]
+            yield column, list(range(part.start, part.stop))
+
+    def _marked(self) -> list[int]:
+        """The numbers (by their order) that have a mark for being missing."""
+        if not number_columns(self.schema):
+            return []
+        indicator = self.pipeline["encode"].named_transformers_["numbers"]["fill"].indicator_
+        return [] if indicator is None else [int(at) for at in indicator.features_]
+
     def _numbers(self, graph: Any, weights: Matrix) -> str:
         encoder = self.pipeline["encode"]
         imputer, scaler = (encoder.named_transformers_["numbers"][name] for name in ("fill", "scale"))
         given = graph.columns(number_columns(self.schema))
         missing = graph.step("IsNaN", given)
         values = graph.step("Where", missing, graph.constant(imputer.statistics_), given)
-        if imputer.indicator_ is not None and len(imputer.indicator_.features_):
-            picked = graph.step("Gather", missing, graph.constant(imputer.indicator_.features_, np.int64), axis=1)
+        if self._marked():
+            picked = graph.step("Gather", missing, graph.constant(self._marked(), np.int64), axis=1)
             values = graph.step("Concat", values, graph.as_numbers(picked), axis=1)
         scaled = graph.step(
             "Div", graph.step("Sub", values, graph.constant(scaler.mean_)), graph.constant(scaler.scale_)

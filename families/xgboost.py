@@ -12,7 +12,7 @@ import numpy as np
 from contract.records import Schema, Task
 from families import estimator
 from families.artifact import ArtifactError
-from families.encoding import feature_places, settle, target_encoded
+from families.encoding import category_columns, feature_places, number_columns, settle, target_encoded
 from families.estimator import legs_of
 from families.family import QUIET, Journal, Matrix, Table, check_rows
 from families.hyperparameters import Hyperparameter
@@ -38,6 +38,18 @@ class BoosterModel:
         if self.schema.task == "regression":
             return answers.reshape(-1, 1)
         return np.stack([1 - answers, answers], axis=1) if answers.ndim == 1 else answers
+
+    def contributions(self, rows: Matrix) -> Matrix:
+        """Each column's share of the scores (TreeSHAP, which the library computes quickly)."""
+        features = self.encoder.transform(settle(rows, self.schema))
+        given = np.abs(np.asarray(self.booster.predict(_matrix(features), pred_contribs=True), dtype=np.float64))
+        by_feature = given[..., :-1].reshape(len(rows), -1, given.shape[-1] - 1).mean(axis=1)
+        shares = np.zeros((len(rows), len(self.schema.columns)))
+        numbers, categories = number_columns(self.schema), category_columns(self.schema)
+        shares[:, numbers] = by_feature[:, : len(numbers)]
+        if categories:
+            shares[:, categories] = by_feature[:, len(numbers) :].reshape(len(rows), len(categories), -1).sum(axis=2)
+        return shares
 
     def save(self, folder: Path) -> None:
         (folder / ENCODER).write_bytes(estimator.dump(self.encoder))

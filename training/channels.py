@@ -49,8 +49,21 @@ class Hosts:
 
     @classmethod
     def of(cls, container: Container) -> Hosts:
-        given = read_json(container.resource_config)
+        return cls._read(read_json(container.resource_config))
+
+    @classmethod
+    def of_processing(cls, container: Container) -> Hosts:
+        return cls._read(read_json(container.processing_resources))
+
+    @classmethod
+    def _read(cls, given: Mapping[str, Any]) -> Hosts:
         return cls(given.get("current_host", "algo-1"), tuple(sorted(given.get("hosts", ["algo-1"]))))
+
+
+def sharded_channels(container: Container) -> set[str]:
+    """The channels of which this host was given a part only."""
+    given = read_json(container.input_data_config)
+    return {name for name, each in given.items() if each.get("S3DistributionType") == "ShardedByS3Key"}
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -69,7 +82,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def channel_names(container: Container) -> list[str]:
     """The channels this host was given, by the configuration and by what is really there."""
     configured = set(read_json(container.input_data_config))
-    folder = container.channel("")
+    folder = container.channel("train").parent
     there = {each.name for each in folder.iterdir() if each.is_dir()} if folder.is_dir() else set()
     return sorted(configured | there)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from contract.records import Column, Kind, Schema, Task, nearest
+from contract.stages import SCHEMA_FILE, SPLITS
 from families.family import Matrix, Table
 
 FEW_NUMBERS = 20  # a whole-number target with at most this many values is taken for classes
@@ -148,3 +151,32 @@ def table(frame: pl.DataFrame, schema: Schema) -> Table:
     """Rows that have a target, encoded."""
     known = frame.filter(pl.col(schema.target).is_not_null())
     return Table(schema, encode(known, schema), targets(known, schema))
+
+
+def features(splits: Mapping[str, pl.DataFrame], schema: Schema) -> dict[str, Table]:
+    """Every split encoded by the schema that the training rows fixed."""
+    return {name: table(frame, schema) for name, frame in splits.items()}
+
+
+def write_features(tables: Mapping[str, Table], folder: Path, data_hash: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    schema = next(iter(tables.values())).schema
+    described = {"data_hash": data_hash, "schema": schema.to_json()}
+    (folder / SCHEMA_FILE).write_text(json.dumps(described, indent=1) + "\n")
+    for name, each in tables.items():
+        np.savez(folder / f"{name}.npz", rows=each.rows, target=each.target)
+
+
+def read_features(folder: Path) -> tuple[dict[str, Table], str]:
+    """The encoded splits as they were written, and the hash of the data they came from."""
+    described = folder / SCHEMA_FILE
+    if not described.is_file():
+        raise FeatureError(f"no {SCHEMA_FILE} in '{folder}': the stage `features` writes one")
+    given = json.loads(described.read_bytes())
+    schema = Schema.from_json(given["schema"])
+    tables: dict[str, Table] = {}
+    for name in SPLITS:
+        if (kept := folder / f"{name}.npz").is_file():
+            with np.load(kept, allow_pickle=False) as arrays:
+                tables[name] = Table(schema, arrays["rows"], arrays["target"])
+    return tables, str(given["data_hash"])
