@@ -126,7 +126,7 @@ TRANSITIONS: Mapping[type[Command], Mapping[Start, State]] = {
     StopExperiment: {"experiment": "steady"},
     Scale: {"steady": "steady", "experiment": "experiment", "rolled_back": "rolled_back"},
     StartShadow: {"steady": "steady", "rolled_back": "rolled_back"},
-    StopShadow: {"steady": "steady", "rolled_back": "rolled_back", "experiment": "experiment"},
+    StopShadow: {"steady": "steady", "rolled_back": "rolled_back"},
 }
 
 WHAT_NOW: Mapping[Start, str] = {
@@ -191,6 +191,7 @@ def deployed(release: Release, command: Deploy) -> Release:
         variants=(dataclasses.replace(champion, package=command.package),),
         rollout=command.rollout,
         previous=champion.package,
+        shadow=None,  # a rollout moves the fleet a shadow copies from
         reason=f"version {champion.package.version} -> {command.package.version}",
     )
 
@@ -204,13 +205,17 @@ def rolled_back(release: Release, reason: str) -> Release:
             "Deploy another version instead. Nothing was changed."
         )
     champion = dataclasses.replace(release.champion, package=release.previous)
-    return dataclasses.replace(release, state="rolled_back", variants=(champion,), previous=None, reason=reason)
+    return dataclasses.replace(
+        release, state="rolled_back", variants=(champion,), previous=None, shadow=None, reason=reason
+    )
 
 
 def on_trial(release: Release, command: StartExperiment) -> Release:
     refuse_unless(0 < command.share < 1, f"a challenger share of {command.share}", "more than 0 and less than 1")
     if command.package == release.champion.package:
         raise RefusedError(f"version {command.package.version} is the champion itself. Nothing was changed.")
+    if release.shadow is not None:
+        raise RefusedError("a shadow runs: AWS allows it beside one variant only. Stop it first. Nothing was changed.")
     champion = dataclasses.replace(release.champion, weight=round(1 - command.share, 6))
     challenger = Variant(CHALLENGER, command.package, weight=command.share, instances=command.instances)
     return dataclasses.replace(

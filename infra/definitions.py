@@ -79,6 +79,7 @@ def training(given: Training) -> dict[str, Any]:
             text("Data", given.data_uri),
             text("Family", given.hyperparameters["family"]),
             text("Approval", "PendingManualApproval"),
+            text("Author", "nobody"),
             text("Reason", "asked for"),
         ],
         "Steps": [
@@ -264,6 +265,7 @@ def register_step(given: Training) -> dict[str, Any]:
                 "data_hash": {
                     "Std:JsonGet": {"PropertyFile": get("Steps.Snapshot.PropertyFiles.Snapshot"), "Path": "data_hash"}
                 },
+                "author": get("Parameters.Author"),
                 "reason": get("Parameters.Reason"),
                 "execution": get("Execution.PipelineExecutionId"),
                 "training_job": get(f"Steps.{step_name('train')}.TrainingJobName"),

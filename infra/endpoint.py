@@ -14,7 +14,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from contract.release import CHAMPION
+from contract.release import CHAMPION, Variant
 from contract.signals import SAGEMAKER, signal
 from infra.alarms import AlarmSpec, declare, watched
 from infra.component import Component
@@ -45,44 +45,48 @@ class Endpoint(Component):
         super().__init__(f"{args.plan.model}-endpoint", opts)
         self.args = args
         self.plan = args.plan
-        self.models = {each.name: self._model(each.name) for each in self.plan.variants}
-        self.config = self._config()
+        self.models: dict[str, aws.sagemaker.Model] = {}
+        self.config = self._config(self.plan)
+        self.kept = [self._config(each) for each in self.plan.fallbacks]
         self.guards = self._guards()
         self.endpoint = self._endpoint()
         self._scale()
         self.finish({"name": self.endpoint.name})
 
-    def _model(self, variant_name: str) -> aws.sagemaker.Model:
-        variant = next(each for each in self.plan.variants if each.name == variant_name)
-        network: Any = None
-        if self.plan.form.in_network:
-            network = {
-                "subnets": list(self.args.subnet_ids),
-                "security_group_ids": list(self.args.security_group_ids),
-            }
-        container: Any = self.plan.container(variant)
-        return aws.sagemaker.Model(
-            f"{self.plan.model}-{variant_name}-{self.plan.model_hash(variant)}",
-            name=self.plan.model_name(variant),
-            execution_role_arn=self.args.role_arn,
-            primary_container=container,
-            enable_network_isolation=self.plan.form.isolated,
-            vpc_config=network,
-            opts=self.own(depends_on=list(self.args.ready), delete_before_replace=False),
-        )
+    def _model(self, plan: Plan, variant: Variant) -> aws.sagemaker.Model:
+        """The model behind a variant; configurations that share it share the resource."""
+        name = plan.model_name(variant)
+        if name not in self.models:
+            network: Any = None
+            if plan.form.in_network:
+                network = {
+                    "subnets": list(self.args.subnet_ids),
+                    "security_group_ids": list(self.args.security_group_ids),
+                }
+            container: Any = plan.container(variant)
+            self.models[name] = aws.sagemaker.Model(
+                f"{plan.model}-{variant.name}-{plan.model_hash(variant)}",
+                name=name,
+                execution_role_arn=self.args.role_arn,
+                primary_container=container,
+                enable_network_isolation=plan.form.isolated,
+                vpc_config=network,
+                opts=self.own(depends_on=list(self.args.ready), delete_before_replace=False),
+            )
+        return self.models[name]
 
-    def _config(self) -> aws.sagemaker.EndpointConfiguration:
-        release = self.plan.release
-        production: Any = [self.plan.variant(each, self.models[each.name].name) for each in release.variants]
+    def _config(self, plan: Plan) -> aws.sagemaker.EndpointConfiguration:
+        release = plan.release
+        production: Any = [plan.variant(each, self._model(plan, each).name) for each in release.variants]
         shadow: Any = None
         owned = [f"productionVariants[*].{each}" for each in LIVE]
         if release.shadow is not None:
-            shadow = [self.plan.variant(release.shadow, self.models[release.shadow.name].name)]
+            shadow = [plan.variant(release.shadow, self._model(plan, release.shadow).name)]
             owned += [f"shadowProductionVariants[*].{each}" for each in LIVE]
         return aws.sagemaker.EndpointConfiguration(
-            f"{self.plan.model}-{self.plan.config_hash}",
-            name=self.plan.config_name,
-            kms_key_arn=None if self.plan.form.kind == "serverless" else self.args.key_arn,
+            f"{plan.model}-{plan.config_hash}",
+            name=plan.config_name,
+            kms_key_arn=None if plan.form.kind == "serverless" else self.args.key_arn,
             production_variants=production,
             shadow_production_variants=shadow,
             data_capture_config=self._capture(),

@@ -1,4 +1,4 @@
-"""The key everything of an environment is encrypted with."""
+"""The keys of an environment: one everything is encrypted with, one that evidence is signed with."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ class KeysArgs:
 
 
 class Keys(Component):
-    """One customer-managed key, rotated every year, and the alias it is known by."""
+    """A key that is rotated every year, a signing key that never leaves KMS, and the aliases they are known by."""
 
     def __init__(self, args: KeysArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("keys", opts)
         self.key = self._key(args)
         self._alias(args)
+        self._evidence(args)
         self.arn = self.key.arn
         self.finish({"arn": self.arn})
 
@@ -43,3 +44,17 @@ class Keys(Component):
 
     def _alias(self, args: KeysArgs) -> None:
         aws.kms.Alias("key", name=args.names.key_alias, target_key_id=self.key.key_id, opts=self.own())
+
+    def _evidence(self, args: KeysArgs) -> None:
+        """An asymmetric key cannot rotate: a new one would leave old evidence without its witness."""
+        key = aws.kms.Key(
+            "evidence",
+            description=f"Signs the evidence and the ledger of {args.names.of()}",
+            key_usage="SIGN_VERIFY",
+            customer_master_key_spec="ECC_NIST_P256",
+            deletion_window_in_days=30 if args.protect else 7,
+            policy=self.json(args.policy),
+            tags={"Name": args.names.of("evidence")},
+            opts=self.own(protect=args.protect),
+        )
+        aws.kms.Alias("evidence", name=args.names.evidence_key_alias, target_key_id=key.key_id, opts=self.own())

@@ -94,6 +94,10 @@ class Names:
         return f"alias/{self.of()}"
 
     @property
+    def evidence_key_alias(self) -> str:
+        return f"alias/{self.of('evidence')}"
+
+    @property
     def schedules(self) -> str:
         return self.of("schedules", kind="schedule")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -64,7 +65,7 @@ class Pipeline(Component):
             target={
                 "arn": self.pipeline.arn,
                 "role_arn": self.args.scheduler_role_arn,
-                "sagemaker_pipeline_parameters": {"pipeline_parameters": [{"name": "Reason", "value": "schedule"}]},
+                "sagemaker_pipeline_parameters": {"pipeline_parameters": started_by("schedule")},
             },
             opts=self.own(),
         )
@@ -91,6 +92,11 @@ class Pipeline(Component):
             target_id="train",
             arn=self.pipeline.arn,
             role_arn=self.args.events_role_arn,
-            sagemaker_pipeline_target={"pipeline_parameter_lists": [{"name": "Reason", "value": "alarm"}]},
+            sagemaker_pipeline_target={"pipeline_parameter_lists": started_by("alarm")},
             opts=self.own(),
         )
+
+
+def started_by(what: str) -> Any:
+    """A run that no person asked for says so, as its author and as its reason."""
+    return [{"name": "Author", "value": what}, {"name": "Reason", "value": what}]

@@ -7,7 +7,7 @@ none of them, and any other change makes new ones.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from contract.release import Release, Rollout, Variant
@@ -105,6 +105,19 @@ class Plan:
     @property
     def config_name(self) -> str:
         return self.names.endpoint_config(self.model, self.config_hash)
+
+    @property
+    def fallbacks(self) -> tuple[Plan, ...]:
+        """What the endpoint may go back to at once: the champion alone, and the champion before it.
+
+        Both stay declared as long as the release names them, so going back leaves nothing to make.
+        """
+        alone = replace(self.release, state="steady", variants=(self.release.champion,), experiment=None, shadow=None)
+        packages = [self.release.champion.package, *([self.release.previous] if self.release.previous else [])]
+        releases = [replace(alone, variants=(replace(alone.champion, package=each, weight=1.0),)) for each in packages]
+        plans = {each.config_name: each for each in (replace(self, release=release) for release in releases)}
+        plans.pop(self.config_name, None)
+        return tuple(plans.values())
 
     def variant(self, variant: Variant, model_name: Any) -> dict[str, Any]:
         common = {

@@ -99,7 +99,7 @@ def test_every_account_is_guarded(whole: Recording) -> None:
 def test_what_holds_data_is_protected_where_settings_say_so(whole: Recording) -> None:
     kinds = ("aws:s3/bucket:Bucket", "aws:kms/key:Key", "aws:ecr/repository:Repository", "aws:ec2/vpc:Vpc")
     named = [each for kind in kinds for each in whole.of_type(kind) if each.name != "replica"]
-    assert len(named) == 11
+    assert len(named) == 12
     assert all(each.protect for each in named)
 
 

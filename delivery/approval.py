@@ -1,0 +1,99 @@
+"""From evidence to a yes: judge a version by its model's gates, seal what came out, and let people approve it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from contract.release import Package
+from delivery.bundle import Bundle, seal
+from delivery.dossier import collect, read_bundle, write_bundle
+from delivery.environment import Environment
+from delivery.gates import Gates, Verdict
+from delivery.registry import Version
+from delivery.release import RefusedError
+
+EVIDENCE = "evidence"
+ARTIFACT_HASH = "artifact_hash"
+
+
+class GatesError(Exception):
+    """A gates file cannot be used; the text says where and what is expected."""
+
+
+def read_gates(root: Path, model: str) -> Gates:
+    """The gates of a model, from `gates/<model>.yaml`."""
+    path = root / "gates" / f"{model}.yaml"
+    if not path.exists():
+        raise GatesError(
+            f"model '{model}' has no gates: write {path.relative_to(root)}; docs/howto/gates.md shows one."
+        )
+    try:
+        return Gates.model_validate(yaml.safe_load(path.read_text()))
+    except (yaml.YAMLError, ValidationError) as problem:
+        raise GatesError(f"{path.relative_to(root)}: {problem}\nNothing was changed.") from None
+
+
+def judge_version(environment: Environment, model: str, version: Version) -> Bundle:
+    """Evidence gathered, judged, sealed and stored, whatever the verdict."""
+    gates = read_gates(environment.root, model)
+    bundle = seal(collect(environment, model, version), gates, environment.now(), environment.signer)
+    write_bundle(environment, model, bundle)
+    environment.record(
+        "gate",
+        model,
+        bundle.verdict.word,
+        inputs={"package": version.arn, "data": bundle.evidence.data_hash, "code": bundle.evidence.code_hash},
+        outputs={EVIDENCE: bundle.hash},
+    )
+    return bundle
+
+
+def approve(environment: Environment, model: str, version: Version, note: str) -> Bundle:
+    """Say yes to a version; it is approved when its gates pass with that yes."""
+    environment.record("approve", model, note, inputs={"package": version.arn})
+    bundle = judge_version(environment, model, version)
+    if bundle.verdict.word == "fail":
+        raise RefusedError(
+            f"version {version.version} of {model} does not pass its gates; your yes is recorded, the version stays "
+            f"{version.approval}:\n{failures(bundle.verdict)}"
+        )
+    registry = environment.registry(model)
+    registry.note(version, {EVIDENCE: bundle.hash, ARTIFACT_HASH: bundle.evidence.artifact_hash})
+    registry.decide(version, "Approved", f"evidence {bundle.hash}: {note}")
+    return bundle
+
+
+def reject(environment: Environment, model: str, version: Version, note: str) -> None:
+    """Say no to a version."""
+    environment.record("reject", model, note, inputs={"package": version.arn})
+    environment.registry(model).decide(version, "Rejected", note)
+
+
+def vouched(environment: Environment, model: str, version: Version) -> Package:
+    """The package to release: nothing reaches an endpoint without a sealed bundle that passes."""
+    if version.approval != "Approved":
+        raise RefusedError(
+            f"version {version.version} of {model} is {version.approval}, expected Approved. "
+            f"Approve it: slipway models approve {model} {version.version} --note WHY. Nothing was changed."
+        )
+    bundle = read_bundle(environment, model, version.fact(EVIDENCE))
+    if bundle.verdict.word == "fail" or bundle.evidence.artifact_hash != version.fact(ARTIFACT_HASH):
+        raise RefusedError(
+            f"the evidence of version {version.version} of {model} does not vouch for it (verdict "
+            f"{bundle.verdict.word}). Judge it again: slipway gates {model} {version.version}. Nothing was changed."
+        )
+    return Package(
+        version=version.version,
+        arn=version.arn,
+        image=version.image,
+        artifact=version.artifact,
+        artifact_hash=bundle.evidence.artifact_hash,
+        evidence=bundle.hash,
+    )
+
+
+def failures(verdict: Verdict) -> str:
+    return "\n".join(f"  {each.gate}: found {each.found}, wanted {each.wanted}" for each in verdict.failures)

@@ -1,0 +1,159 @@
+"""Gather the evidence of a version: what its artifact vouches for, what its run measured, who approved it.
+
+Facts come from the bytes themselves where they can: the artifact is downloaded, hashed and asked for its manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from contract import places
+from contract.records import Manifest, RecordError
+from contract.stages import EVALUATION_FILE, EXPLANATION_FILE
+from delivery.bundle import Bundle, unseal
+from delivery.environment import Environment
+from delivery.evidence import Approval, Evidence, Measure, SliceMeasure
+from delivery.registry import Version
+
+MOST_IMPORTANT = 20
+
+
+class DossierError(Exception):
+    """Something a version needs for its evidence is not there; the text says what and where."""
+
+
+def collect(environment: Environment, model: str, version: Version) -> Evidence:
+    """All that is known about a version now."""
+    stored = Stored(environment.s3)
+    artifact = read_artifact(stored, version.artifact)
+    run = version.fact("run_uri")
+    evaluation = stored.document(f"{run}/evaluation/{EVALUATION_FILE}")
+    explanation = stored.document(f"{run}/explanation/{EXPLANATION_FILE}")
+    champion = champion_bundle(environment, model)
+    return Evidence(
+        model=model,
+        version=version.version,
+        author=version.fact("author"),
+        made_at=version.created,
+        artifact_hash=artifact.hash,
+        artifact_bytes=artifact.size,
+        data_hash=artifact.manifest.data_hash,
+        code_hash=artifact.manifest.code_hash,
+        images={"inference": version.image},
+        metrics={name: measure(each) for name, each in evaluation["metrics"].items()},
+        slices=tuple(slices(evaluation)),
+        champion=champion.evidence.metrics if champion else None,
+        latency_p99_ms=evaluation.get("latency_p99_ms"),
+        drift_score=0.0 if champion and champion.evidence.data_hash == artifact.manifest.data_hash else None,
+        explanation=importances(explanation),
+        approvals=tuple(approvals(environment, version)),
+    )
+
+
+class Stored:
+    """Objects in S3 by their address; `s3` is a boto3 client."""
+
+    def __init__(self, s3: Any) -> None:
+        self.s3 = s3
+
+    def read(self, uri: str) -> bytes:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        try:
+            return self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except ClientError as problem:
+            code = problem.response["Error"]["Code"]
+            if code not in ("NoSuchKey", "NoSuchBucket", "404"):
+                raise
+            raise DossierError(
+                f"{uri} is not there ({code}), but the registry names it. Run the pipeline again."
+            ) from None
+
+    def document(self, uri: str) -> dict[str, Any]:
+        try:
+            return json.loads(self.read(uri))
+        except ValueError as problem:
+            raise DossierError(f"{uri} is not JSON: {problem}. Run the pipeline again.") from None
+
+
+class Artifact:
+    """The bytes of a model.tar.gz: their hash, their size, and the manifest inside."""
+
+    def __init__(self, content: bytes, uri: str) -> None:
+        self.hash = hashlib.sha256(content).hexdigest()
+        self.size = len(content)
+        self.manifest = read_manifest(content, uri)
+
+
+def read_artifact(stored: Stored, uri: str) -> Artifact:
+    return Artifact(stored.read(uri), uri)
+
+
+def read_manifest(content: bytes, uri: str) -> Manifest:
+    """The manifest in a packed artifact, without unpacking anything else."""
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.seek(0)
+        try:
+            with tarfile.open(fileobj=file, mode="r:gz") as archive:
+                members = {Path(name).as_posix(): name for name in archive.getnames()}
+                member = archive.extractfile(members[places.MANIFEST])
+                return Manifest.from_json(json.loads(member.read() if member else ""))
+        except (tarfile.TarError, EOFError, KeyError, ValueError, RecordError) as problem:
+            raise DossierError(
+                f"{uri} is no artifact of ours ({problem}): it has no readable {places.MANIFEST}. Train again."
+            ) from None
+
+
+def measure(given: Mapping[str, Any]) -> Measure:
+    return Measure(value=given["value"], low=given.get("low"), high=given.get("high"))
+
+
+def slices(evaluation: Mapping[str, Any]) -> list[SliceMeasure]:
+    return [
+        SliceMeasure(
+            column=each["column"], level=each["level"], metric=metric, rows=each["rows"], measure=Measure(value=value)
+        )
+        for each in evaluation.get("slices", ())
+        for metric, value in each["metrics"].items()
+        if value is not None
+    ]
+
+
+def importances(explanation: Mapping[str, Any]) -> dict[str, float]:
+    found = {each["column"]: each["loss_increase"] for each in explanation.get("importances", ())}
+    return dict(sorted(found.items(), key=lambda each: -abs(each[1]))[:MOST_IMPORTANT])
+
+
+def approvals(environment: Environment, version: Version) -> list[Approval]:
+    """Everybody's yes to this version, as the ledger has it."""
+    return [
+        Approval.model_validate({"who": event.decision.who, "when": event.decision.at, "note": event.decision.why})
+        for event in environment.ledger.events()
+        if event.decision.what == "approve" and event.decision.inputs.get("package") == version.arn
+    ]
+
+
+def champion_bundle(environment: Environment, model: str) -> Bundle | None:
+    """The evidence of what serves now."""
+    release = environment.releases.read().models.get(model)
+    return read_bundle(environment, model, release.champion.package.evidence) if release else None
+
+
+def read_bundle(environment: Environment, model: str, named: str) -> Bundle:
+    """A bundle from the evidence bucket, its seal checked."""
+    uri = f"s3://{environment.bucket('evidence')}/{places.evidence_key(model, named)}"
+    return unseal(Stored(environment.s3).read(uri), named, environment.signer.public_key())
+
+
+def write_bundle(environment: Environment, model: str, bundle: Bundle) -> None:
+    environment.s3.put_object(
+        Bucket=environment.bucket("evidence"), Key=places.evidence_key(model, bundle.hash), Body=bundle.to_json()
+    )
