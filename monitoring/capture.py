@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import csv
+import io
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -92,6 +93,7 @@ class Tally:
     quarantined: int = 0
     outside: int = 0  # records of other times, left out
     repeated: int = 0  # records whose event stands twice in one file
+    damaged: int = 0  # files that ended too early or could not be unpacked
     carefully: int = 0  # files that were read record by record
     reasons: Counter[str] = field(default_factory=Counter)
     examples: list[Quarantined] = field(default_factory=list)
@@ -118,6 +120,7 @@ class Tally:
         self.quarantined += other.quarantined
         self.outside += other.outside
         self.repeated += other.repeated
+        self.damaged += other.damaged
         self.carefully += other.carefully
         self.reasons.update(other.reasons)
         self.examples = (self.examples + other.examples)[:KEPT]
@@ -133,6 +136,7 @@ class Tally:
             "quarantined": self.quarantined,
             "outside": self.outside,
             "repeated": self.repeated,
+            "damaged": self.damaged,
             "carefully": self.carefully,
             "reasons": dict(self.reasons.most_common()),
             "examples": [
@@ -267,10 +271,12 @@ def unpacked(content: bytes, file: str, tally: Tally) -> bytes:
             parts.append(stream.decompress(content))
             parts.append(stream.flush())
             if not stream.eof:
+                tally.damaged += 1
                 tally.refuse(file, 0, "gzip ends before its end", b"")
                 break
             content = stream.unused_data
     except zlib.error as problem:
+        tally.damaged += 1
         tally.refuse(file, 0, f"gzip is damaged: {problem}", b"")
     return b"".join(parts)
 
@@ -447,7 +453,7 @@ def _carefully(records: list[_Record], numbers: Sequence[int], reader: Reader, f
     for record, number in zip(records, numbers, strict=True):
         try:
             found = _rows_of(record, reader, tally)
-        except (ValueError, TypeError, RecursionError) as problem:
+        except (ValueError, TypeError, RecursionError, csv.Error) as problem:
             tally.refuse(file, number, _one_line(problem), msgspec.json.encode(record))
             heights.append(0)
             continue
@@ -506,7 +512,7 @@ def _input_rows(side: _Side, columns: Sequence[Column], tally: Tally) -> list[tu
 
 
 def _csv_rows(text: str, columns: Sequence[Column]) -> list[tuple[Any, ...]]:
-    rows = [tuple(row) for row in csv.reader(text.splitlines(keepends=True), strict=True) if row]
+    rows = [tuple(row) for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     names = tuple(column.name for column in columns)
     if rows and tuple(field.strip() for field in rows[0]) == names:
         rows = rows[1:]
@@ -589,7 +595,7 @@ def _plain(value: Any) -> Any:
 def answer_rows(text: str, schema: Schema, *, csv_first: bool = False) -> list[tuple[Any, ...]]:
     """The predictions of one answer."""
     if csv_first:
-        lines = list(csv.reader(text.splitlines()))
+        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
         if len(lines) > 1 and lines[0] and lines[0][0] == schema.target:
             lines = lines[1:]
         return [_known(predictions.from_fields(line, schema)) for line in lines if line]

@@ -227,6 +227,9 @@ def _freshness(window: Window, kept: Constraints, now: datetime | None) -> Itera
 
 
 def _records(tally: Tally, kept: Constraints) -> Iterator[Violation]:
+    if tally.damaged:
+        damage = "; ".join(reason for reason in tally.reasons if reason.startswith("gzip"))
+        yield Violation(TABLE, "records_check", f"{tally.damaged} of {tally.files} files are damaged: {damage}.")
     if tally.quarantined and tally.quarantined > kept.quarantined * tally.records:
         worst = "; ".join(f"{reason} ({count})" for reason, count in tally.reasons.most_common(3))
         yield Violation(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -22,7 +22,7 @@ from monitoring.baseline import Baseline
 from monitoring.capture import Span, instant
 from monitoring.commands.baseline import read_schema
 from monitoring.profile import ProfileError
-from monitoring.quality import Constraints
+from monitoring.quality import Constraints, constraints_of
 from monitoring.storage import Folder, file, folder, listing
 from monitoring.table import Format
 from monitoring.verdict import Budget
@@ -67,6 +67,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--windows-per-year", type=int, default=Budget().windows_per_year, metavar="N", help="judged in a year"
     )
     parser.add_argument("--minimum-rows", type=int, default=Budget().minimum_rows, metavar="N", help="to judge")
+    parser.add_argument(
+        "--rows-at-least", type=int, metavar="N", help="fewer are a violation; else a tenth of the usual"
+    )
     parser.add_argument("--publish", action="store_true", help="send signals to CloudWatch")
     parser.add_argument(
         "--model-monitor-names", metavar="SCHEDULE", help="send them under Model Monitor's names as well"
@@ -252,7 +255,7 @@ def _judge(job: Job, variant: str, window: Window, *, alone: bool) -> int:
         endpoint=job.endpoint,
         variant=variant,
         budget=Budget(args.false_alarms, args.windows_per_year, args.minimum_rows),
-        constraints=_constraints(args, outside),
+        constraints=_constraints(job),
     )
     history = folder(args.history, outside.s3) if args.history else None
     past = watch.recall(history, variant, window.span.since, job.baseline) if history else []
@@ -275,11 +278,12 @@ def _judge(job: Job, variant: str, window: Window, *, alone: bool) -> int:
     return VERDICT if failed else OK
 
 
-def _constraints(args: argparse.Namespace, outside: Outside) -> Constraints | None:
-    if not args.constraints:
-        return None
-    where, name = file(args.constraints, outside.s3)
-    return modelmonitor.constraints_from(json.loads(where.read(name)))
+def _constraints(job: Job) -> Constraints:
+    kept = constraints_of(job.baseline)
+    if job.args.constraints:
+        where, name = file(job.args.constraints, job.outside.s3)
+        kept = modelmonitor.constraints_from(json.loads(where.read(name)))
+    return replace(kept, rows_at_least=job.args.rows_at_least)
 
 
 def _publish(job: Job, settings: watch.Settings, result: watch.Judged) -> None:

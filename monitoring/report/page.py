@@ -54,6 +54,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}g}" if 1e-4 <= abs(value) < 1e6 else f"{value:.1e}"
 
 
+def moment(iso: str | None, default: str = "") -> str:
+    """A time as people read it."""
+    return f"{iso[:10]} {iso[11:16]} UTC" if iso and iso.endswith("+00:00") else iso or default
+
+
 def figure(drawn: Any, label: str, height: int = 260) -> str:
     """A plotly figure; the label is what a screen reader says."""
     document = json.loads(drawn.to_json())
@@ -88,10 +93,9 @@ def cards(each: Sequence[tuple[str, str, str]]) -> str:
 
 
 def render(
-    title: str, verdict: str, mood: Mood, *, facts: Sequence[tuple[str, str]], sections: Sequence[Section],
-    document: Any = None,
-) -> str:  # fmt: skip
-    """The whole page; `document` is kept inside it, so that the file is its own data."""
+    title: str, verdict: str, mood: Mood, *, facts: Sequence[tuple[str, str]], sections: Sequence[Section]
+) -> str:
+    """The whole page."""
     listed = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in facts)
     parts = "".join(
         f"<section><h2>{text(part.title)}</h2>"
@@ -99,7 +103,6 @@ def render(
         + f"{part.body}</section>"
         for part in sections
     )
-    kept = json.dumps(document, separators=(",", ":")).replace("<", "\\u003c")
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -115,7 +118,6 @@ def render(
 <body>
 <header class="{mood}"><h1>{text(title)}</h1><p class="verdict">{text(verdict)}</p><dl>{listed}</dl></header>
 <main>{parts}</main>
-<script type="application/json" id="document">{kept}</script>
 <script>{bundle()}</script>
 <script>{SCRIPT.read_text()}</script>
 </body>

@@ -15,7 +15,7 @@ from monitoring.drift import Measured
 from monitoring.layout import CategoryColumn, NumericColumn
 from monitoring.profile import Profile
 from monitoring.quality import Violation
-from monitoring.report.page import AFTER, BAD, BEFORE, Mood, Section, cards, figure, number, render, table, text
+from monitoring.report.page import AFTER, BAD, BEFORE, Mood, Section, cards, figure, moment, number, render, table, text
 from monitoring.verdict import Verdict
 from monitoring.window import Window
 
@@ -23,6 +23,7 @@ VERSION = 1
 PLOTS = 24  # columns whose distributions are drawn: those that moved most
 LEVELS = 12  # of a category, in its drawing
 DISCOVERY = 0.05  # of the columns listed as different, the share that may be so by chance
+LISTED = 250  # columns in the table of all: the JSON twin has every one
 HEATED = 60  # columns in the heat map: those that moved most in any window
 
 
@@ -168,9 +169,9 @@ def page(report: Mapping[str, Any]) -> str:
         Section("The table as a whole", _whole(report)),
         Section("What was read", _tally(report)),
     ]  # fmt: skip
-    title = f"{report['endpoint']} / {report['variant']}: window {report['since'] or 'of all records'}"
+    title = f"{report['endpoint']} / {report['variant']}: {moment(report['since'], 'all records')}"
     kept = [part for part in sections if part is not None]
-    return render(title, *_said(report), facts=_facts(report), sections=kept, document=report)
+    return render(title, *_said(report), facts=_facts(report), sections=kept)
 
 
 def _said(report: Mapping[str, Any]) -> tuple[str, Mood]:
@@ -193,11 +194,11 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("Rows", number(report["rows"])),
         ("Baseline rows", number(report["baseline_rows"])),
-        ("From", report["since"] or "the first record"),
-        ("To", report["until"] or "the last record"),
+        ("From", moment(report["since"], "the first record")),
+        ("To", moment(report["until"], "the last record")),
         ("Columns that differ", f"{len(report['different'])} of {len(report['columns'])}"),
         ("Unreadable records", number(report["tally"]["quarantined"])),
-        ("Made", report["made"]),
+        ("Made", moment(report["made"])),
     ]
 
 
@@ -356,7 +357,7 @@ def _all_columns(report: Mapping[str, Any]) -> str:
             f"{number(column['before'].get('mean'))} → {number(column['after'].get('mean'))}",
             *(_score(column["scores"].get(name)) for name in names),
         ]
-        for column in _moved(report)
+        for column in _moved(report)[:LISTED]
     ]
     return table(
         ["Column", "Effect", "Missing", "Mean", *(name.replace("_", " ") for name in names)], rows, "All columns"
@@ -387,7 +388,7 @@ def _tally(report: Mapping[str, Any]) -> str:
         [text(name), number(tally[key])]
         for name, key in (
             ("Files", "files"), ("Records", "records"), ("Records of other times", "outside"),
-            ("Quarantined records", "quarantined"), ("Repeated events", "repeated"),
+            ("Quarantined records", "quarantined"), ("Repeated events", "repeated"), ("Damaged files", "damaged"),
             ("Files read record by record", "carefully"),
         )
     ]  # fmt: skip
