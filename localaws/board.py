@@ -26,6 +26,7 @@ class Live:
 
     def __init__(self) -> None:
         self.asked: str | None = None
+        self.done = threading.Event()
         self.happenings: queue.Queue[Ended | int] = queue.Queue()
         self._lock = threading.Lock()
 
@@ -65,7 +66,9 @@ class Board:
 
     def close(self, arn: str) -> None:
         with self._lock:
-            self._live.pop(arn, None)
+            live = self._live.pop(arn, None)
+        if live:
+            live.done.set()
 
     def running(self) -> list[str]:
         with self._lock:

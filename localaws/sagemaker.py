@@ -6,7 +6,22 @@ earlier one, so what executes replaces what only stores. What none of them has i
 
 from __future__ import annotations
 
-from localaws import cards, endpoints, features, mlflow, models, monitoring, pipelines, registry, stored, tags, training
+from localaws import (
+    cards,
+    endpoints,
+    features,
+    mlflow,
+    models,
+    monitoring,
+    pipelines,
+    processing,
+    registry,
+    stored,
+    tags,
+    training,
+    transform,
+    tuning,
+)
 from localaws.gateway import Operation, Service
 from localaws.plane import Plane
 
@@ -18,4 +33,19 @@ def service(plane: Plane) -> Service:
     return Service("sagemaker", table)
 
 
-MODULES = (stored, models, endpoints, registry, cards, features, mlflow, monitoring, training, pipelines, tags)
+MODULES = (
+    stored,
+    models,
+    endpoints,
+    registry,
+    cards,
+    features,
+    mlflow,
+    monitoring,
+    training,
+    processing,
+    transform,
+    tuning,
+    pipelines,
+    tags,
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +16,11 @@ from localaws.jobs import Job, JobFailedError, Program
 from localaws.kinds import TRAINING_JOB
 from localaws.objects import NoObjectsError, Objects, archive, join
 from localaws.plane import Plane
-from localaws.store import Body
+from localaws.store import Body, Resource, Scope
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 DAY = 86400
+OnTick = Callable[[list[tuple[str, float, float]]], None]  # metrics as they come: name, value, when
 FINALS: dict[Exited | Ended, str] = {Ended("stop"): "Stopped", Ended("timeout"): "MaxRuntimeExceeded"}
 LAST = {"Completed", "Failed", "Stopped", "MaxRuntimeExceeded", "MaxWaitTimeExceeded"}
 MESSAGES = {
@@ -52,10 +53,11 @@ def create(plane: Plane, request: Request) -> dict[str, Any]:
     params = request.params
     check(params)
     check_channels(Objects(plane.clients, request.account, request.region), params)
-    return start(plane, request, params)
+    return {"TrainingJobArn": start(plane, request.scope, params).arn}
 
 
-def start(plane: Plane, request: Request, params: Mapping[str, Any]) -> dict[str, Any]:
+def start(plane: Plane, scope: Scope, params: Mapping[str, Any], *, on_tick: OnTick | None = None) -> Resource:
+    """Record a job and let it run; also how tuning jobs start theirs."""
     now = plane.clock.now()
     body: Body = {
         "EnableNetworkIsolation": False,
@@ -67,11 +69,9 @@ def start(plane: Plane, request: Request, params: Mapping[str, Any]) -> dict[str
         "SecondaryStatus": "Starting",
         "SecondaryStatusTransitions": [_transition("Starting", now)],
     }
-    row = resources.add(
-        TRAINING_JOB, request.scope, params["TrainingJobName"], body, now=now, tags=params.get("Tags", ())
-    )
-    jobs.begin(plane, row, TRAINING_JOB, GROUP, lambda job: Training(job).run())
-    return {"TrainingJobArn": row.arn}
+    row = resources.add(TRAINING_JOB, scope, params["TrainingJobName"], body, now=now, tags=params.get("Tags", ()))
+    jobs.begin(plane, row, TRAINING_JOB, GROUP, lambda job: Training(job, on_tick).run())
+    return row
 
 
 def check(params: Mapping[str, Any]) -> None:
@@ -181,13 +181,14 @@ class Metrics:
 class Training:
     """One training job at work."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, on_tick: OnTick | None = None) -> None:
         self.job = job
         self.asked = job.body
         definitions = self.asked["AlgorithmSpecification"].get("MetricDefinitions", ())
         self.metrics = Metrics([(item["Name"], re.compile(item["Regex"])) for item in definitions])
         job.on_line = lambda line: self.metrics.read(line, job.now())
         job.on_tick = self._tick
+        self._watched = on_tick
         self.started = job.now()
         self.billed = 0.0
 
@@ -370,6 +371,8 @@ class Training:
             for start in range(0, len(data), 500):
                 cloudwatch.put_metric_data(Namespace=GROUP, MetricData=data[start : start + 500])
             self.job.note(FinalMetricDataList=self.metrics.final())
+            if self._watched:
+                self._watched(waiting)
 
     def _to(self, status: str, *, message: str | None = None, **members: Any) -> None:
         now = self.job.now()
