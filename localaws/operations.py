@@ -8,6 +8,7 @@ from localaws.autoscaling.scaler import Scaler
 from localaws.clock_page import clock_page
 from localaws.events import bus, scheduler
 from localaws.events.targets import Targets
+from localaws.iam.guard import permissions
 from localaws.plane import Plane
 
 
@@ -28,5 +29,7 @@ def install(plane: Plane) -> None:
     bridge.start()
     schedules.start()
     scaler.start()
+    if plane.settings.enforce_iam:
+        plane.gateway.guards.append(permissions(plane.clock))
     plane.gateway.pages["/_localaws/clock"] = clock_page(plane.clock)
     plane.closers.append(plane.courier.close)
