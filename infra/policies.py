@@ -36,11 +36,9 @@ WILDCARDS: Mapping[str, str] = {
     "sagemaker:ListTrainingJobs": "listing takes no resource",
     "sagemaker:Search": "searching takes no resource",
     "tag:GetResources": "the tagging service takes no resource",
-    "cloudwatch:DescribeAlarms": "describing all alarms takes no resource",
     "cloudtrail:LookupEvents": "events are not resources",
     "ce:GetCostAndUsage": "cost is of the account",
     "servicequotas:ListServiceQuotas": "quotas are of the account",
-    "logs:DescribeLogGroups": "describing log groups takes no resource",
 }
 
 
@@ -385,8 +383,7 @@ LIST_ALL = (
         "sagemaker",
         "ListEndpoints ListPipelines ListModelPackageGroups ListTrainingJobs Search",
     ),
-    *of("cloudwatch", "DescribeAlarms GetMetricData GetMetricStatistics ListMetrics"),
-    "logs:DescribeLogGroups",
+    *of("cloudwatch", "GetMetricData GetMetricStatistics ListMetrics"),
     "tag:GetResources",
 )
 SAGEMAKER_KINDS = (
@@ -412,6 +409,8 @@ def look(grounds: Grounds) -> list[Statement]:
     return [
         Statement("Look", LOOK_SAGEMAKER, kinds),
         Statement("List", LIST_ALL, ("*",)),
+        Statement("ListAlarms", ("cloudwatch:DescribeAlarms",), (grounds.names.arn("cloudwatch", "alarm:*"),)),
+        Statement("ListLogGroups", ("logs:DescribeLogGroups",), (grounds.names.arn("logs", "log-group:*"),)),
         Statement("ReadLogs", logs, grounds.logs("/aws/sagemaker/*")),
         Statement(
             "ReadDashboards", dashboards, (grounds.names.global_arn("cloudwatch", f"dashboard/{grounds.names.of()}-*"),)

@@ -111,7 +111,13 @@ class Storage(Component):
             purpose, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=self.own()
         )
 
-    def _age(self, purpose: Purpose, bucket: aws.s3.Bucket) -> None:
+    def _age(
+        self,
+        purpose: Purpose,
+        bucket: aws.s3.Bucket,
+        label: str | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         """Old versions go, unfinished uploads go, and what has a term goes when it is over."""
         if self.args.old_versions_days is None:
             return
@@ -133,7 +139,7 @@ class Storage(Component):
                     "expiration": {"days": self.args.expiry_days[purpose]},
                 }
             )
-        aws.s3.BucketLifecycleConfiguration(purpose, bucket=bucket.id, rules=rules, opts=self.own())
+        aws.s3.BucketLifecycleConfiguration(label or purpose, bucket=bucket.id, rules=rules, opts=opts or self.own())
 
     def _log(self, purpose: Purpose, bucket: aws.s3.Bucket) -> None:
         aws.s3.BucketLogging(
@@ -208,6 +214,7 @@ class Storage(Component):
             "bucket_key_enabled": True,
         }
         aws.s3.BucketServerSideEncryptionConfiguration("replica", bucket=copy.id, rules=[encryption], opts=there)
+        self._age("evidence", copy, "replica", there)
         closed = aws.s3.BucketPublicAccessBlock(
             "replica",
             bucket=copy.id,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 UNLOCKED = {"tools", "dev"}
-APART = {"tensorflow"}  # disagrees with the others about a dependency, so it has an environment of its own
+APART = {"tensorflow", "rules"}  # disagree with the others about a dependency: each has an environment of its own
 
 
 def compile_group(group: str, held_to: Path | None) -> None:
