@@ -1,0 +1,105 @@
+"""What every verb takes, and how every verb shows what it does."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from delivery.platform import Platform
+    from delivery.runs import Step
+
+Env = Annotated[str, typer.Option("--env", "-e", envvar="SLIPWAY_ENV", help="Which environment.")]
+Model = Annotated[str, typer.Argument(help="Which model, as settings name it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it goes into the ledger.")]
+Engine = Annotated[str | None, typer.Option(help="pulumi or terraform; without it, what this machine has.")]
+
+SIGNS = {"Succeeded": "[green]✓[/]", "Failed": "[red]✗[/]", "Executing": "[yellow]…[/]"}
+
+
+def platform(env: str, engine: str | None = None) -> Platform:
+    """The environment's verbs; what they tell goes to stderr, so that stdout stays for answers."""
+    from delivery.platform import Platform
+
+    return Platform(env, engine=engine, tell=tell)
+
+
+def tell(text: object) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def show(answer: Any, text: str, json_: bool) -> None:
+    """Print an answer, as JSON or as its text."""
+    typer.echo(json.dumps(plain(answer), indent=2, sort_keys=True) if json_ else text)
+
+
+def plain(value: Any) -> Any:  # noqa: PLR0911 - a line per kind of value
+    """Plain values of whatever a verb answers."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if hasattr(value, "to_json") and not isinstance(value, type):
+        found = value.to_json()
+        return json.loads(found) if isinstance(found, bytes) else found
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(name): plain(each) for name, each in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [plain(each) for each in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return str(value) if isinstance(value, Path) else value
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """Rows under heads, as wide as the terminal."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for head in heads:
+        shown.add_column(head, overflow="fold")
+    for row in rows:
+        shown.add_row(*row)
+    console = Console()
+    with console.capture() as captured:
+        console.print(shown)
+    return captured.get().rstrip()
+
+
+@contextmanager
+def showing_steps() -> Iterator[Callable[[list[Step]], None]]:
+    """The steps of a run as they go, on stderr."""
+    console = Console(stderr=True)
+    with Live(console=console, refresh_per_second=4, transient=not console.is_terminal) as live:
+
+        def tell_steps(steps: list[Step]) -> None:
+            shown = Table(box=None, pad_edge=False, show_header=False)
+            for step in steps:
+                took = (step.ended - step.started).total_seconds() if step.started and step.ended else None
+                spent = "cached" if step.cached else "" if took is None else f"{took:.0f} s"
+                shown.add_row(SIGNS.get(step.status, " "), step.name, spent, step.reason)
+            live.update(shown)
+
+        yield tell_steps
+
+
+def agreed(question: str, yes: bool) -> None:
+    """Ask before what cannot be taken back; no is an end without change."""
+    if not yes and not typer.confirm(question, default=False, err=True):
+        from delivery.release import RefusedError
+
+        raise RefusedError("not agreed; nothing was changed")
