@@ -27,12 +27,15 @@ KINDS = {
     "LockedError": "locked",
     "NoEngineError": "no_engine",
 }
+CLOUDS = ("botocore.exceptions", "botocore.errorfactory", "httpx")  # what AWS answers, or that it does not
 PACKAGES = ("contract", "infra", "stacks", "delivery", "monitoring", "slipway")
 
 
 def exit_code(problem: BaseException) -> int | None:
     """The code of an error of ours; nothing for one that is not, which is then a bug."""
     kind = type(problem)
+    if kind.__module__ in CLOUDS:
+        return EXIT["failed"]
     if kind.__module__.partition(".")[0] not in PACKAGES:
         return None
     names = [each.__name__ for each in kind.__mro__]
