@@ -10,6 +10,8 @@ from localaws import behind, budgets, features, operations, sagemaker
 from localaws.aws import Clients
 from localaws.clock import Clock, Mode
 from localaws.events.courier import Courier
+from localaws.faults.injection import losing
+from localaws.faults.processes import Processes
 from localaws.gateway import Gateway
 from localaws.plane import Plane, Settings
 from localaws.ports import Runner
@@ -43,7 +45,7 @@ def start(settings: Settings, *, clock: Clock | None = None, runner: Runner | No
     """Listen and serve; `clock` and `runner` replace the ones the settings ask for."""
     server = Server(settings.host, settings.port)
     plane = compose(settings, server.url, clock=clock, runner=runner)
-    server.start(plane.gateway)
+    server.start(losing(plane.gateway))
     return App(plane, server)
 
 
@@ -58,7 +60,8 @@ def compose(settings: Settings, url: str, *, clock: Clock | None = None, runner:
     if runner is None:
         runner = local_runner(settings)
         closers.append(runner.close)
-    plane = Plane(settings, store, clock, runner, gateway, Clients(url), url, watch, courier, closers=closers)
+    processes = Processes(runner)
+    plane = Plane(settings, store, clock, processes, gateway, Clients(url), url, watch, courier, closers=closers)
     if clock.mode is not Mode.REAL and not settings.behind:
         closers.append(behind.follow(clock))
     gateway.register(sagemaker.service(plane))

@@ -8,6 +8,7 @@ from localaws.autoscaling.scaler import Scaler
 from localaws.clock_page import clock_page
 from localaws.events import bus, scheduler
 from localaws.events.targets import Targets
+from localaws.faults.injection import Faults
 from localaws.iam.guard import permissions
 from localaws.plane import Plane
 
@@ -29,6 +30,9 @@ def install(plane: Plane) -> None:
     bridge.start()
     schedules.start()
     scaler.start()
+    faults = Faults(plane.clock)
+    plane.gateway.guards.append(faults.guard)
+    plane.gateway.pages["/_localaws/faults"] = faults.page(plane.runner)
     if plane.settings.enforce_iam:
         plane.gateway.guards.append(permissions(plane.clock))
     plane.gateway.pages["/_localaws/clock"] = clock_page(plane.clock)

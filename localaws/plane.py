@@ -10,8 +10,8 @@ from localaws.aws import Clients
 from localaws.board import Board
 from localaws.clock import Clock
 from localaws.events.courier import Courier
+from localaws.faults.processes import Processes
 from localaws.gateway import Gateway
-from localaws.ports import Runner
 from localaws.store import Store
 from localaws.watch import Watch
 
@@ -39,7 +39,7 @@ class Plane:
     settings: Settings
     store: Store
     clock: Clock
-    runner: Runner
+    runner: Processes
     gateway: Gateway
     clients: Clients
     url: str

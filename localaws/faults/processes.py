@@ -1,0 +1,43 @@
+"""The containers' processes by name, so that one can be killed on purpose."""
+
+import fnmatch
+import os
+import signal
+import threading
+
+from localaws.ports import Runner, Running, RunSpec
+
+
+class Processes:
+    """A runner that remembers what it started, around the one that starts it."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._running: dict[str, Running] = {}
+        self._lock = threading.Lock()
+
+    def run(self, spec: RunSpec) -> Running:
+        running = self._runner.run(spec)
+        with self._lock:
+            self._forget_ended()
+            self._running[spec.name] = running
+        return running
+
+    def names(self) -> list[str]:
+        """What runs now."""
+        with self._lock:
+            self._forget_ended()
+            return sorted(self._running)
+
+    def kill(self, pattern: str, count: int = 1) -> list[str]:
+        """Kill the first processes whose names are like `pattern`, as a lost machine would; tell which."""
+        with self._lock:
+            self._forget_ended()
+            chosen = [name for name in sorted(self._running) if fnmatch.fnmatchcase(name, pattern)][:count]
+            for name in chosen:
+                os.kill(self._running[name].pid, signal.SIGKILL)
+            return chosen
+
+    def _forget_ended(self) -> None:
+        for name in [name for name, running in self._running.items() if running.wait(0) is not None]:
+            del self._running[name]
