@@ -114,9 +114,7 @@ class Deployment:
 
     def carry_out(self, command: Command, inputs: Mapping[str, str]) -> Release:
         with self.changing() as before:
-            after = self.keep(decide(before, command), command, inputs)
-            self.up()
-            return self.settle(after)
+            return self.settle(self.keep(decide(before, command), command, inputs))
 
     def keep(self, release: Release, command: Command, inputs: Mapping[str, str]) -> Release:
         """Write the decision: into the ledger, then into the file."""
@@ -130,9 +128,7 @@ class Deployment:
     def settle(self, release: Release) -> Release:
         """Bring file and endpoint together, whatever happened in between."""
         wanted = self.environment.plan(self.model, release).config_name
-        live = self.live()
-        if live is None or not self.reached(live, wanted):
-            live = self.reach(release, wanted, live)
+        live = self.reach(release, wanted)
         if live.config != wanted:
             return self.fallen_back(release, live, wanted)
         release = with_live(release, live)
@@ -141,23 +137,17 @@ class Deployment:
         self.environment.releases.put(self.model, release)
         return release
 
-    def reach(self, release: Release, wanted: str, live: Live | None) -> Live:
-        """Wait for a change that is under way, or bring the environment up once more."""
+    def reach(self, release: Release, wanted: str) -> Live:
+        """Wait for a change that is under way; where none leads to the release, bring the environment up once."""
+        live = self.live()
         if live is not None and not live.settled:
             self.tell(f"a change to {live.pending_config or live.config} is under way; waiting for it")
             live = self.endpoint.settle()
-        if live is None or (live.config != wanted and not self.was_tried(wanted, live)):
-            self.tell(f"the release file says {release.state} with {wanted}, the endpoint does not: bringing it up")
+        if live is None or live.config != wanted:
+            self.tell(f"{self.model} is to be {release.state} with {wanted}: bringing it up")
             self.up()
             live = self.endpoint.settle()
         return live
-
-    def reached(self, live: Live, wanted: str) -> bool:
-        return live.settled and (live.config == wanted or self.was_tried(wanted, live))
-
-    def was_tried(self, wanted: str, live: Live) -> bool:
-        """Whether the endpoint came back from that very configuration: it exists, and SageMaker says why it fell."""
-        return bool(live.reason) and self.config_exists(wanted)
 
     def fallen_back(self, release: Release, live: Live, wanted: str) -> Release:
         """The endpoint went back by itself: the file follows it, and the operator is told."""

@@ -1,0 +1,255 @@
+"""A release is carried out, or explained and finished by the next command, whatever happens in between."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contract.release import CHALLENGER, CHAMPION, Package, Release, Rollout
+from delivery.deployment import Deployment, DeploymentError
+from delivery.release import Deploy, Promote, RefusedError, StartExperiment, StopExperiment
+from delivery.releases import ReleaseFile
+from delivery.traffic import Live, LiveVariant
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def package(version: int) -> Package:
+    return Package(version, f"arn:{version}", f"image@{version}", f"s3://b/{version}", f"hash{version}", f"ev{version}")
+
+
+def config_of(release: Release) -> str:
+    return "+".join(f"{each.name}{each.package.version}" for each in release.variants)
+
+
+def missing(message: str) -> ClientError:
+    return ClientError({"Error": {"Code": "ValidationException", "Message": message}}, "Describe")
+
+
+class World:
+    """An account with one endpoint, which can be killed before any of its steps and can refuse bad versions."""
+
+    def __init__(self, folder: Path, bad: frozenset[int] = frozenset()) -> None:
+        self.releases = ReleaseFile.of("test", folder)
+        self.bad = bad
+        self.configs: set[str] = set()
+        self.serving: Live | None = None
+        self.told: list[str] = []
+        self.recorded: list[str] = []
+        self.steps_left = 10**9
+        self.registry_asked = False
+        self.name = "test"
+        self.who = "ana"
+        self.settings = SimpleNamespace(names=SimpleNamespace(alarm=lambda *_: "guard"))
+        self.sagemaker = SimpleNamespace(describe_endpoint_config=self.describe_config)
+
+    def step(self) -> None:
+        self.steps_left -= 1
+        if self.steps_left < 0:
+            raise Killed
+
+    # What a deployment asks of its environment.
+
+    def plan(self, _: str, release: Release) -> Any:
+        return SimpleNamespace(config_name=config_of(release))
+
+    def record(self, what: str, *_: Any, **__: Any) -> None:
+        self.step()
+        self.recorded.append(what)
+
+    def describe_config(self, EndpointConfigName: str) -> None:  # noqa: N803 - AWS's own name
+        if EndpointConfigName not in self.configs:
+            raise missing("Could not find endpoint configuration")
+
+    def endpoint(self, _: str) -> Any:
+        return self
+
+    def live(self) -> Live:
+        if self.serving is None:
+            raise missing('Could not find endpoint "churn".')
+        return self.serving
+
+    def settle(self) -> Live:
+        return self.live()
+
+    def move(self, weights: dict[str, float]) -> None:
+        self.step()
+        variants = {name: dataclasses.replace(self.live().variants[name], weight=w) for name, w in weights.items()}
+        self.serving = dataclasses.replace(self.live(), variants=variants)
+
+    def scale(self, variant: str, instances: int) -> None:
+        self.step()
+        changed = dataclasses.replace(self.live().variants[variant], instances=instances)
+        self.serving = dataclasses.replace(self.live(), variants={**self.live().variants, variant: changed})
+
+    def serve_config(self, config: str) -> Live:
+        self.step()
+        self.serving = dataclasses.replace(
+            self.live(), config=config, variants={CHAMPION: LiveVariant(1.0, 2)}, reason=""
+        )
+        return self.serving
+
+    # The engine.
+
+    def up(self) -> None:
+        release = self.releases.read().models["churn"]
+        kept = [release] + [
+            dataclasses.replace(
+                release,
+                state="steady",
+                experiment=None,
+                variants=(dataclasses.replace(release.champion, package=each),),
+            )
+            for each in (release.champion.package, release.previous)
+            if each is not None
+        ]
+        self.step()
+        self.configs |= {config_of(each) for each in kept}
+        self.step()
+        if self.serving is None or self.serving.config != config_of(release):
+            self.shift(release)
+        self.step()
+        self.configs = {config_of(each) for each in kept} | {self.live().config}
+
+    def shift(self, release: Release) -> None:
+        if self.serving is not None and self.bad & {each.package.version for each in release.variants}:
+            self.serving = dataclasses.replace(self.serving, reason="alarm guard fired")
+            return
+        variants = {each.name: LiveVariant(each.weight, each.instances) for each in release.variants}
+        self.serving = Live("InService", config_of(release), variants, None, (), "")
+
+
+def deployment(world: World) -> Deployment:
+    environment: Any = world
+    return Deployment(environment, "churn", world.up, world.told.append)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path, bad=frozenset({9}))
+    deployment(world).deploy(Deploy(package(1), Rollout("all-at-once")))
+    return world
+
+
+def served(world: World) -> tuple[str, str]:
+    release = world.releases.release("churn")
+    assert world.serving is not None
+    return release.state, world.serving.config
+
+
+def test_a_deployment_ends_steady_with_the_new_version_serving(world: World) -> None:
+    deployment(world).deploy(Deploy(package(2), Rollout()))
+    assert served(world) == ("steady", "champion2")
+    assert world.recorded == ["deploy", "finish rollout", "deploy", "finish rollout"]
+
+
+def test_a_version_that_alarms_is_reported_recorded_and_leaves_the_file_true(world: World) -> None:
+    after = deployment(world).deploy(Deploy(package(9), Rollout()))
+    assert (after.state, after.champion.package, after.reason) == ("rolled_back", package(1), "alarm guard fired")
+    assert served(world) == ("rolled_back", "champion1")
+    assert any("rolled back by itself" in each for each in world.told)
+    assert world.recorded[-1] == "fail rollout"
+
+
+def test_after_a_failed_rollout_another_version_can_be_deployed(world: World) -> None:
+    deployment(world).deploy(Deploy(package(9), Rollout()))
+    deployment(world).deploy(Deploy(package(3), Rollout()))
+    assert served(world) == ("steady", "champion3")
+
+
+def test_rolling_back_serves_the_kept_configuration_even_when_nothing_else_works(world: World) -> None:
+    deployment(world).deploy(Deploy(package(2), Rollout()))
+
+    def broken() -> None:
+        raise OSError("no engine, no registry, no network")
+
+    after = dataclasses.replace(deployment(world), up=broken).rollback("errors")
+    assert (after.state, after.champion.package) == ("rolled_back", package(1))
+    assert served(world) == ("rolled_back", "champion1")
+    assert "serving is right" in world.told[-1]
+
+
+def test_a_rollback_during_an_experiment_leaves_the_champion_alone(world: World) -> None:
+    deployment(world).start_experiment(StartExperiment("e1", package(2), 0.1))
+    assert served(world) == ("experiment", "champion1+challenger2")
+    deployment(world).rollback("harm")
+    assert served(world) == ("steady", "champion1")
+
+
+def test_live_weights_come_back_into_the_release_before_it_changes(world: World) -> None:
+    deployment(world).start_experiment(StartExperiment("e1", package(2), 0.1))
+    world.move({CHAMPION: 0.6, CHALLENGER: 0.4})  # the controller moved them
+    release = deployment(world).scale(CHALLENGER, 3)
+    assert [each.weight for each in release.variants] == [0.6, 0.4]
+
+
+def test_a_promoted_challenger_is_the_champion_and_the_old_one_is_what_to_go_back_to(world: World) -> None:
+    deployment(world).start_experiment(StartExperiment("e1", package(2), 0.5))
+    deployment(world).promote(Promote(Rollout("all-at-once")))
+    release = world.releases.release("churn")
+    assert (release.state, release.champion.package, release.previous) == ("steady", package(2), package(1))
+
+
+def test_a_refused_command_changes_neither_file_nor_cloud(world: World) -> None:
+    before = (world.releases.read(), world.serving, list(world.recorded))
+    with pytest.raises(RefusedError):
+        deployment(world).stop_experiment(StopExperiment("why not"))
+    assert (world.releases.read(), world.serving, world.recorded) == before
+
+
+def test_an_endpoint_that_somebody_else_moved_is_brought_back_to_the_release(world: World) -> None:
+    assert world.serving is not None
+    world.serving = dataclasses.replace(world.serving, config="by-hand")
+    with deployment(world).changing() as release:
+        assert release is not None
+    assert served(world) == ("steady", "champion1")
+
+
+def test_an_endpoint_that_cannot_reach_the_release_is_an_error_that_says_what_serves(world: World) -> None:
+    world.bad = frozenset({1})
+    assert world.serving is not None
+    world.serving = dataclasses.replace(world.serving, config="by-hand")
+    with pytest.raises(DeploymentError, match=r"serves by-hand .* wants champion1"), deployment(world).changing():
+        pass
+
+
+COMMANDS: list[Callable[[Deployment], Release]] = [
+    lambda it: it.deploy(Deploy(package(2), Rollout())),
+    lambda it: it.deploy(Deploy(package(9), Rollout())),
+    lambda it: it.start_experiment(StartExperiment("e1", package(3), 0.2)),
+    lambda it: it.promote(Promote(Rollout())),
+    lambda it: it.stop_experiment(StopExperiment("over")),
+    lambda it: it.move({CHAMPION: 0.7, CHALLENGER: 0.3}),
+    lambda it: it.scale(CHAMPION, 3),
+    lambda it: it.rollback("on call"),
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(COMMANDS) - 1), st.integers(0, 14)), min_size=1, max_size=6))
+def test_killed_at_any_step_of_any_command_the_next_one_finishes_or_explains(
+    tmp_path_factory: pytest.TempPathFactory, script: list[tuple[int, int]]
+) -> None:
+    world = World(tmp_path_factory.mktemp("world"), bad=frozenset({9}))
+    deployment(world).deploy(Deploy(package(1), Rollout("all-at-once")))
+    for which, killed_after in script:
+        world.steps_left = killed_after
+        with contextlib.suppress(Killed, RefusedError):
+            COMMANDS[which](deployment(world))
+        world.steps_left = 10**9
+        with deployment(world).changing() as release:
+            assert release is not None
+        assert release.state != "rolling"
+        assert world.live().config == config_of(release)
+        assert config_of(release) in world.configs
