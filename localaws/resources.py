@@ -51,9 +51,10 @@ class Kind:
 
 def find(kind: Kind, scope: Scope, name: str) -> Resource:
     """The resource of this name (or ARN), or AWS's refusal."""
-    row = _by_arn(kind, scope, name) if name.startswith("arn:") else scope.get(kind.kind, name)
+    arn = name if name.startswith("arn:") else kind.arn_of(scope, name)
+    row = scope.get(kind.kind, name) or _by_arn(kind, scope, arn)  # by ARN a name is found whatever its case
     if row is None:
-        raise kind.missing(name if name.startswith("arn:") else kind.arn_of(scope, name), name)
+        raise kind.missing(arn, name)
     return row
 
 
@@ -77,6 +78,8 @@ def add(
     stamped = {**kind.initial, **body, kind.name: name, kind.arn: arn, kind.created: now}
     if kind.modified:
         stamped[kind.modified] = now
+    if scope.store.by_arn(arn):
+        raise kind.taken(arn, name)
     try:
         return scope.add(kind.kind, name, arn, stamped, created=now, tags=as_map(tags))
     except DuplicateError:

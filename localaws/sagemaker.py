@@ -9,6 +9,7 @@ from __future__ import annotations
 from localaws import (
     cards,
     endpoints,
+    execution,
     features,
     mlflow,
     models,
@@ -47,5 +48,6 @@ MODULES = (
     transform,
     tuning,
     pipelines,
+    execution,
     tags,
 )
