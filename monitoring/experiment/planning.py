@@ -19,6 +19,7 @@ from scipy.stats import norm
 from monitoring.experiment.evidence import Array, Evidence, Grid, log_sum
 from monitoring.experiment.experiment import Experiment, Guardrail, Metric
 from monitoring.experiment.guardrails import log_e_negligible
+from monitoring.experiment.odds import odds_effect
 
 WALKS = 4000
 BATCH = 100  # walks at a time: bounds memory
@@ -70,7 +71,8 @@ def plan(
     target = power + RESERVE * (experiment.false_harm + experiment.false_sample_ratio)
     per_request = information(experiment.metric, challenger_share)
     safe_after = requests_until_safe(experiment, challenger_share, error_rate)
-    at_minimum = walk(experiment, 1.0)
+    spread = scatter(experiment.metric, challenger_share)
+    at_minimum = walk(experiment, 1.0, spread)
     needed = _quantile(np.maximum(at_minimum.promoted / per_request, safe_after), target)
     if not math.isfinite(needed):
         raise ValueError(
@@ -88,8 +90,8 @@ def plan(
         power=power,
         fixed_size=fixed_size(experiment, challenger_share, power),
         expected_at_minimum=expected_at_minimum,
-        expected_at_twice=expected(walk(experiment, 2.0)),
-        expected_at_none=expected(walk(experiment, 0.0)),
+        expected_at_twice=expected(walk(experiment, 2.0, spread)),
+        expected_at_none=expected(walk(experiment, 0.0, spread)),
         for_proof_of_safety=math.ceil(_quantile(safe_after, power)),
         days=None if requests_per_day is None else requests / requests_per_day,
         expected_days=None if requests_per_day is None else expected_at_minimum / requests_per_day,
@@ -98,18 +100,46 @@ def plan(
 
 def fixed_size(experiment: Experiment, challenger_share: float, power: float = 0.9) -> int:
     """Requests a z-test needs that looks once, at the end."""
-    reach = norm.isf(experiment.promotion_level) + norm.ppf(power)
-    return math.ceil(reach**2 / information(experiment.metric, challenger_share))
+    metric, w = experiment.metric, challenger_share
+    level, reach = norm.isf(experiment.promotion_level), norm.ppf(power)
+    if metric.kind != "rate":
+        return math.ceil((level + reach) ** 2 / information(metric, w))
+    pooled = (1 - w) * metric.base + w * metric.improved
+    same = pooled * (1 - pooled) * (1 / (1 - w) + 1 / w)
+    different = metric.base * (1 - metric.base) / (1 - w) + metric.improved * (1 - metric.improved) / w
+    return math.ceil((level * math.sqrt(same) + reach * math.sqrt(different)) ** 2 / metric.minimum_effect**2)
 
 
 def information(metric: Metric, challenger_share: float) -> float:
-    """What one request tells: the squared minimum effect over the variance of its estimate from a single request."""
-    if metric.kind == "rate":
-        champion = metric.base * (1 - metric.base)
-        challenger = metric.improved * (1 - metric.improved)
-    else:
-        champion = challenger = 1 / (metric.spread**2 * (1 - metric.covariate_correlation**2))
-    return metric.scale**2 / (1 / ((1 - challenger_share) * champion) + 1 / (challenger_share * challenger))
+    """What one request tells for a challenger better by the minimum effect: twice the mean log likelihood ratio.
+
+    For a mean that is the squared effect over the variance of its estimate from one request. A rate is not that simple:
+    few events on an uneven split tell a tenth less than their variance suggests.
+    """
+    w = challenger_share
+    if metric.kind != "rate":
+        return metric.scale**2 * w * (1 - w) / (metric.spread**2 * (1 - metric.covariate_correlation**2))
+    pooled = (1 - w) * metric.base + w * metric.improved
+    return 2 * ((1 - w) * _divergence(metric.base, pooled) + w * _divergence(metric.improved, pooled))
+
+
+def scatter(metric: Metric, challenger_share: float) -> float:
+    """How much more a better challenger's evidence scatters than a normal law of the same mean would.
+
+    Events of a small share of the traffic are few and skewed: a tenth more at five percent.
+    """
+    if metric.kind != "rate":
+        return 1.0
+    w = challenger_share
+    pooled = (1 - w) * metric.base + w * metric.improved
+    champion = metric.base * (1 - metric.base) * odds_effect(pooled, metric.base) ** 2
+    challenger = metric.improved * (1 - metric.improved) * odds_effect(pooled, metric.improved) ** 2
+    return ((1 - w) * champion + w * challenger) / information(metric, w)
+
+
+def _divergence(rate: float, other: float) -> float:
+    """Kullback and Leibler's, of one request's outcome."""
+    return rate * math.log(rate / other) + (1 - rate) * math.log((1 - rate) / (1 - other))
 
 
 @dataclass(frozen=True)
@@ -120,20 +150,21 @@ class Stops:
     given_up: Array
 
 
-def walk(experiment: Experiment, effect: float) -> Stops:
+def walk(experiment: Experiment, effect: float, scatter_of_better: float) -> Stops:
     """Where the evidence crosses its levels when the challenger is better by `effect` times the minimum effect."""
-    return _walk(experiment.promotion_level, experiment.false_no_difference, experiment.sided == "two", effect)
+    spread = round(scatter_of_better if effect > 0 else 1.0, 3)
+    return _walk(experiment.promotion_level, experiment.false_no_difference, experiment.sided == "two", effect, spread)
 
 
 @lru_cache(maxsize=32)
-def _walk(promotion_level: float, no_difference_level: float, two_sided: bool, effect: float) -> Stops:
+def _walk(promotion_level: float, no_difference_level: float, two_sided: bool, effect: float, spread: float) -> Stops:
     dice = np.random.default_rng(SEED)
     grid = Grid(1.0, (-1.0, 1.0))
     told = STEP * np.arange(1, STEPS + 1)
     promoted: list[Array] = []
     given_up: list[Array] = []
     for _ in range(WALKS // BATCH):
-        found = np.cumsum(dice.normal(effect * STEP, math.sqrt(STEP), (BATCH, STEPS)), axis=-1)
+        found = np.cumsum(dice.normal(effect * STEP, math.sqrt(spread * STEP), (BATCH, STEPS)), axis=-1)
         log_likelihood = found[..., None] * grid.effects - grid.effects**2 * told[:, None] / 2
         evidence = Evidence(grid, log_likelihood)
         none_worth_having = evidence.log_e_below(1.0) >= math.log(1 / no_difference_level)
