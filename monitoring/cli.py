@@ -18,7 +18,7 @@ from contract.places import Container
 from contract.records import RecordError
 from monitoring import commands
 from monitoring.profile import ProfileError
-from monitoring.publish import CloudWatch, PublishError, cloudwatch_client
+from monitoring.publish import CloudWatch, PublishError, cloudwatch_client, sagemaker_client
 from monitoring.storage import StorageError, s3_client
 from monitoring.table import TableError
 
@@ -34,6 +34,7 @@ class Outside:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     s3: Callable[[], Any] = s3_client
     cloudwatch: Callable[[], CloudWatch] = cloudwatch_client
+    sagemaker: Callable[[], Any] = sagemaker_client
     say: Callable[[str], None] = lambda text: print(text, flush=True)  # noqa: T201 (the command's own output)
 
     @property

@@ -59,6 +59,12 @@ def cloudwatch_client() -> Any:
     return boto3.client("cloudwatch")
 
 
+def sagemaker_client() -> Any:
+    import boto3
+
+    return boto3.client("sagemaker")
+
+
 def publish(data: Iterable[Datum], client: CloudWatch) -> int:
     """Send all of them, a namespace and a batch at a time; how many calls that took."""
     by_namespace: dict[str, list[dict[str, Any]]] = {}

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import argparse
 import json
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from monitoring.profile import ProfileError
-from monitoring.report import window
+from monitoring.report import experiment, outcomes, window
 from monitoring.storage import file
 
 if TYPE_CHECKING:
     from monitoring.cli import Outside
 
 SUMMARY = "write a report's HTML from its JSON"
+KINDS: dict[str, ModuleType] = {"window": window, "experiment": experiment, "outcomes": outcomes}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,12 +32,11 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
         document = json.loads(where.read(name))
     except ValueError as problem:
         raise ProfileError(f"{args.input} is not JSON: {problem}") from None
-    kind, version = document.get("kind"), document.get("version")
-    if (kind, version) != ("window", window.VERSION):
-        raise ProfileError(
-            f"{args.input} is a {kind!r} report of version {version!r}, expected a window's of version {window.VERSION}"
-        )
+    kind, version = str(document.get("kind")), document.get("version")
+    if kind not in KINDS or version != KINDS[kind].VERSION:
+        known = ", ".join(f"{name} version {module.VERSION}" for name, module in KINDS.items())
+        raise ProfileError(f"{args.input} is a {kind!r} report of version {version!r}; this program writes {known}")
     where, name = file(args.output, outside.s3)
-    where.write(name, window.page(document).encode(), "text/html; charset=utf-8")
+    where.write(name, KINDS[kind].page(document).encode(), "text/html; charset=utf-8")
     outside.say(f"report: {args.output}")
     return 0

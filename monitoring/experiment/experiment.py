@@ -31,6 +31,10 @@ class Metric:
     """Standard deviation of one unit's value; for planning means and ratios."""
     covariate_correlation: float = 0.0
     """Correlation of a covariate known before assignment; for planning with CUPED."""
+    counts: str = "right"
+    """What is counted of an outcome: see `counting`."""
+    covariate: str = ""
+    """The numeric input column that serves as covariate; it must not depend on which variant answered."""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(MetricKind):
@@ -90,6 +94,8 @@ class Guardrail:
     tolerated: float = 1.1
     never: float | None = None
     negligible: float = 0.0
+    beyond: float | None = None
+    """For latency: slow is beyond this many microseconds; by default the champion's p99 of the look before."""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(GuardrailKind):
@@ -127,6 +133,9 @@ class Experiment:
     metric: Metric
     guardrails: tuple[Guardrail, ...] = (ERRORS, LATENCY)
     sided: Sided = "one"
+    look_hours: float = 1.0
+    maturity_hours: float = 0.0
+    """How old a window's predictions must be before their outcomes are counted: once, then never again."""
     minimum_looks: int = 24
     planned_requests: int | None = None
     """Where an undecided experiment ends, in units of its metric; from `planning.plan`."""
@@ -143,6 +152,11 @@ class Experiment:
             raise RecordError(f"experiment '{self.name}': a name stands twice among {', '.join(names)}")
         if self.minimum_looks < 1:
             raise RecordError(f"experiment '{self.name}': minimum_looks is {self.minimum_looks}, expected at least 1")
+        if not (self.look_hours > 0 and self.maturity_hours >= 0):
+            raise RecordError(
+                f"experiment '{self.name}': look_hours is {self.look_hours} and maturity_hours {self.maturity_hours}, "
+                "expected a positive length and an age of 0 or more"
+            )
         for rate in ("false_promotion", "false_harm", "false_no_difference", "false_sample_ratio"):
             if not 0 < getattr(self, rate) < 0.5:
                 raise RecordError(

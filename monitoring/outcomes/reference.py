@@ -1,0 +1,101 @@
+"""What quality is compared with: the model's own on labelled data it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+
+from contract.records import RecordError, Schema, known_fields
+from monitoring.outcomes.decay import Misses, misses_by_class, misses_of_numbers
+from monitoring.outcomes.estimate import AS_GIVEN, Calibrator
+from monitoring.outcomes.join import OUTCOME, PREDICTED, PROBABILITY
+from monitoring.outcomes.measures import Measure, of_classes, of_numbers
+
+VERSION = 1
+USUAL = 0.9
+"""The share of the reference's errors within what is called usual; beyond it an error of a regression is a miss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Measures, misses per class, the usual error of a regression, and how honest probabilities are."""
+
+    measures: Mapping[str, Measure]
+    misses: Mapping[str, Misses]
+    usual_error: float | None = None
+    calibrator: Calibrator = AS_GIVEN
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "measures": {name: each.to_json() for name, each in self.measures.items()},
+            "misses": {name: {"n": each.n, "misses": each.misses} for name, each in self.misses.items()},
+            "usual_error": self.usual_error,
+            "calibrator": self.calibrator.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Self:
+        if given.get("version") != VERSION:
+            raise RecordError(
+                f"a quality reference of version {given.get('version')!r}, this program reads {VERSION}: make it again"
+            )
+        fields = known_fields(cls, {name: value for name, value in given.items() if name != "version"})
+        return cls(
+            {name: Measure(**known_fields(Measure, each)) for name, each in fields["measures"].items()},
+            {name: Misses(**known_fields(Misses, each)) for name, each in fields["misses"].items()},
+            fields["usual_error"],
+            Calibrator.from_json(fields["calibrator"]),
+        )
+
+
+def reference_of(known: pl.DataFrame, schema: Schema) -> Reference:
+    """From predictions whose outcome is known."""
+    if not known.height:
+        raise RecordError("no labelled rows: a quality reference needs predictions with their outcomes")
+    found = measures_of(known, schema)
+    if schema.task == "regression":
+        predicted, actual = numbers_of(known)
+        usual = float(np.quantile(np.abs(predicted - actual), USUAL))
+        return Reference(found, misses_of_numbers(predicted, actual, usual), usual)
+    misses = misses_by_class(*labels_of(known), schema.classes)
+    chance, right = confidence_of(known, schema)
+    return Reference(found, misses, None, Calibrator.learn(chance, right))
+
+
+def measures_of(known: pl.DataFrame, schema: Schema) -> dict[str, Measure]:
+    """Every measure of the task on joined rows."""
+    if schema.task == "regression":
+        return of_numbers(*numbers_of(known))
+    chance = known[PROBABILITY].to_numpy().astype(np.float64) if known[PROBABILITY].count() else None
+    return of_classes(*labels_of(known), chance, schema.classes)
+
+
+def misses_of(known: pl.DataFrame, schema: Schema, reference: Reference) -> dict[str, Misses]:
+    """Misses per class of joined rows, counted as the reference counts them."""
+    if schema.task == "regression":
+        return misses_of_numbers(*numbers_of(known), reference.usual_error or 0.0)
+    return misses_by_class(*labels_of(known), schema.classes)
+
+
+def labels_of(known: pl.DataFrame) -> tuple[Any, Any]:
+    """Predicted and actual classes."""
+    return tuple(known[name].fill_null("").to_numpy().astype(np.str_) for name in (PREDICTED, OUTCOME))  # type: ignore[return-value]
+
+
+def numbers_of(known: pl.DataFrame) -> tuple[Any, Any]:
+    """Predicted and actual numbers, rows where either is none left out."""
+    both = known.select(pl.col(PREDICTED, OUTCOME).cast(pl.Float64, strict=False)).drop_nulls()
+    both = both.filter(pl.all_horizontal(pl.all().is_finite()))
+    return both[PREDICTED].to_numpy(), both[OUTCOME].to_numpy()
+
+
+def confidence_of(known: pl.DataFrame, schema: Schema) -> tuple[Any, Any]:
+    """The probability given, and whether what it speaks of was so: the last of two classes, else the predicted one."""
+    given = known.filter(pl.col(PROBABILITY).is_not_null())
+    so = given[OUTCOME] == schema.classes[-1] if len(schema.classes) == 2 else given[PREDICTED] == given[OUTCOME]
+    return given[PROBABILITY].to_numpy(), so.fill_null(value=False).to_numpy()
