@@ -61,8 +61,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--schema", metavar="FILE", help="manifest.json or schema of the models")
     parser.add_argument("--since", metavar="TIME", help="when the experiment began; needed until a look is counted")
     parser.add_argument("--until", metavar="TIME", help="count windows that end by then; by default now")
-    parser.add_argument("--champion", default="champion", metavar="VARIANT")
-    parser.add_argument("--challenger", default="challenger", metavar="VARIANT")
+    parser.add_argument("--champion", default="champion", metavar="VARIANT", help="the variant we trust")
+    parser.add_argument("--challenger", default="challenger", metavar="VARIANT", help="the variant on trial")
     parser.add_argument(
         "--weight", action="append", default=[], metavar="VARIANT=W", help="in force; by default the endpoint is asked"
     )

@@ -120,7 +120,7 @@ def page(report: Mapping[str, Any]) -> str:
             ),
         ]  # fmt: skip
     title = f"{report['endpoint']}: experiment {experiment.name}"
-    return render(title, *_said(report), facts=_facts(report, experiment), sections=sections, document=report)
+    return render(title, *_said(report), facts=_facts(report, experiment), sections=sections)
 
 
 def _said(report: Mapping[str, Any]) -> tuple[str, Mood]:

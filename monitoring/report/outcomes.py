@@ -36,7 +36,7 @@ def page(report: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     kept = [each for each in sections if each is not None]
     title = f"{report['endpoint']}: quality as of {report['made']}"
-    return render(title, *_said(report), facts=_facts(report), sections=kept, document=report)
+    return render(title, *_said(report), facts=_facts(report), sections=kept)
 
 
 def _said(report: Mapping[str, Any]) -> tuple[str, Mood]:
