@@ -169,7 +169,7 @@ class Gateway:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "/")
-        if "HTTP_AUTHORIZATION" not in environ and (page := self._page(path)):
+        if "HTTP_AUTHORIZATION" not in environ and (page := self._page(environ, path)):
             return page(environ, start_response) if allowed(environ) else _send(refused(), start_response)
         request = self._request(environ, path)
         try:
@@ -214,7 +214,9 @@ class Gateway:
         )
         return Response(int(status.split()[0]), dict(headers), b"".join(body))
 
-    def _page(self, path: str) -> Application | None:
+    def _page(self, environ: Environ, path: str) -> Application | None:
+        if path == "/" and environ["REQUEST_METHOD"] != "GET":  # an unsigned call, such as AssumeRoleWithWebIdentity
+            return None
         for prefix in sorted(self.pages, key=len, reverse=True):
             if path == prefix or (prefix.endswith("/") and prefix != "/" and path.startswith(prefix)):
                 return self.pages[prefix]

@@ -1,6 +1,6 @@
 """The operations side of the embedded AWS, wired: clock, alarms, events, schedules, scaling, faults, permissions."""
 
-from localaws import cloudwatch
+from localaws import cloudwatch, page
 from localaws.alarms.actions import notify
 from localaws.alarms.watchman import Watchman
 from localaws.autoscaling import api
@@ -36,4 +36,5 @@ def install(plane: Plane) -> None:
     if plane.settings.enforce_iam:
         plane.gateway.guards.append(permissions(plane.clock))
     plane.gateway.pages["/_localaws/clock"] = clock_page(plane.clock)
+    page.install(plane)
     plane.closers.append(plane.courier.close)
