@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from contract.places import Container
+from contract.places import TRAINING_JOB_NAME, Container
 
 READ_AS_MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 FORMS = {
@@ -58,6 +59,12 @@ class Hosts:
     @classmethod
     def _read(cls, given: Mapping[str, Any]) -> Hosts:
         return cls(given.get("current_host", "algo-1"), tuple(sorted(given.get("hosts", ["algo-1"]))))
+
+
+def run_name(container: Container) -> str:
+    """What all hosts of this job, and no other job, call it."""
+    processing = read_json(container.processing_config).get("ProcessingJobName")
+    return str(os.environ.get(TRAINING_JOB_NAME) or processing or "a run without a name")
 
 
 def sharded_channels(container: Container) -> set[str]:
@@ -152,9 +159,8 @@ def _read(path: Path, form: str, *, header: bool, target: str) -> pl.DataFrame:
         frame = pl.read_csv(path, has_header=header, null_values=READ_AS_MISSING, infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError, ValueError) as problem:
         raise ChannelError(f"'{path.name}' cannot be read as {form}: {problem}") from problem
-    return frame if header else frame.rename(_names_without_header(frame.width, target))
-
-
-def _names_without_header(width: int, target: str) -> Mapping[str, str]:
-    """SageMaker's habit for CSV without a header: the target first, then the inputs."""
-    return {f"column_{at + 1}": target if at == 0 else f"column_{at}" for at in range(width)}
+    if header:
+        return frame
+    # SageMaker's habit for CSV without a header: the target first, then the inputs.
+    names = [target, *(f"column_{at}" for at in range(1, frame.width))]
+    return frame.rename(dict(zip(frame.columns, names, strict=True)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import traceback
@@ -12,13 +11,13 @@ from pathlib import Path
 
 import polars as pl
 
-from contract.places import TRAINING_JOB_NAME, Container
+from contract.places import Container
 from contract.stages import DATA_REFUSED, DONE, FAILED, SPLITS, STOPPED, TRAIN, VALIDATION, WRONG_SETTINGS
 from families.artifact import ArtifactError
 from families.discovery import find
 from families.family import FamilyError, Table
 from families.hyperparameters import HyperparameterError, read_all
-from training.channels import ChannelError, Hosts, channel_names, read_channel, sharded_channels
+from training.channels import ChannelError, Hosts, channel_names, read_channel, run_name, sharded_channels
 from training.checkpoints import FileJournal, StoppedError, stoppable
 from training.evaluate import evaluate, write_evaluation
 from training.explain import explain, write_explanation
@@ -104,8 +103,8 @@ def read_channels(container: Container, settings: Settings) -> dict[str, pl.Data
     hosts, sharded = Hosts.of(container), sharded_channels(container)
     wanted = names if hosts.leads else [name for name in names if name in sharded]
     rows = {name: read_channel(container, name, header=settings.header, target=settings.target) for name in wanted}
-    run = os.environ.get(TRAINING_JOB_NAME, str(container.base))
-    gathered = gather({name: each for name, each in rows.items() if name in sharded}, hosts, run) if sharded else {}
+    parts = {name: each for name, each in rows.items() if name in sharded}
+    gathered = gather(parts, hosts, run_name(container)) if sharded else {}
     if not hosts.leads:
         return None
     return rows | (gathered or {})

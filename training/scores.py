@@ -1,11 +1,16 @@
-"""What answers are worth: the metrics of a model on rows with known targets, each with how sure it is."""
+"""What answers are worth: the metrics of a model on rows with known targets, each with how sure it is.
+
+Whatever does not depend on how rows are weighted (orders, ranks, choices) is worked out once, so that the many
+weightings of a bootstrap cost little.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from contract.records import Schema
 from families.family import Matrix
@@ -15,6 +20,8 @@ ROWS_TO_DRAW = 2_000_000  # between those bounds, as many repeats as this many r
 TWO_SIDED_95 = 1.959964
 BINS = 10
 SMALLEST = 1e-15
+
+Codes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,78 +43,98 @@ class Score:
         return {"value": self.value, "low": self.low, "high": self.high, "standard_deviation": self.deviation}
 
 
-def metrics(answers: Matrix, target: Matrix, schema: Schema, weights: Matrix | None = None) -> dict[str, float]:
+class Judged(Protocol):
+    """Answers beside the truth, to be counted with any weights."""
+
+    def metrics(self, weights: Matrix) -> dict[str, float]: ...
+
+
+def metrics(answers: Matrix, target: Matrix, schema: Schema) -> dict[str, float]:
     """Every metric of the task; of two classes the last is the one looked for, of more each counts the same."""
-    counted = np.ones(len(target)) if weights is None else weights
-    if schema.task == "regression":
-        return _of_numbers(answers[:, 0], target, counted)
-    return _of_classes(answers, target.astype(np.int64), counted)
+    return _judged(answers, target, schema).metrics(np.ones(len(target)))
 
 
 def scores(answers: Matrix, target: Matrix, schema: Schema, *, seed: int) -> dict[str, Score]:
     """Every metric with its deviation, by weighting rows as a resampling would (Poisson bootstrap)."""
-    rng = np.random.default_rng(seed)
+    rng, judged = np.random.default_rng(seed), _judged(answers, target, schema)
     repeats = int(np.clip(ROWS_TO_DRAW // max(1, len(target)), *REPEATS))
-    drawn = [metrics(answers, target, schema, rng.poisson(1.0, len(target)).astype(np.float64)) for _ in range(repeats)]
-    values = metrics(answers, target, schema)
+    drawn = [judged.metrics(rng.poisson(1.0, len(target)).astype(np.float64)) for _ in range(repeats)]
+    values = judged.metrics(np.ones(len(target)))
     return {
-        name: Score(value, float(np.nanstd([each.get(name, np.nan) for each in drawn])))
-        for name, value in values.items()
+        name: Score(value, _deviation([each.get(name, np.nan) for each in drawn])) for name, value in values.items()
     }
 
 
-def _of_numbers(answers: Matrix, target: Matrix, weights: Matrix) -> dict[str, float]:
-    total = weights.sum()
-    away = answers - target
-    middle = (weights * target).sum() / total
-    spread = (weights * (target - middle) ** 2).sum()
-    squared = (weights * away**2).sum()
-    return {
-        "rmse": float(np.sqrt(squared / total)),
-        "mae": float((weights * np.abs(away)).sum() / total),
-        "r2": float(1 - squared / spread) if spread > 0 else 0.0,
-    }
+def _deviation(drawn: list[float]) -> float:
+    known = np.array(drawn)[~np.isnan(drawn)]
+    return float(known.std()) if known.size else 0.0
 
 
-def _of_classes(answers: Matrix, codes: np.ndarray, weights: Matrix) -> dict[str, float]:  # type: ignore[type-arg]
-    from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
-
-    classes = answers.shape[1]
-    chosen = answers.argmax(axis=1)
-    total = weights.sum()
-    hot = np.eye(classes)[codes]
-    looked_for = [1] if classes == 2 else list(range(classes))
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        codes, chosen, labels=looked_for, average="macro", sample_weight=weights, zero_division=0
-    )
-    likely = np.clip(answers[np.arange(len(codes)), codes], SMALLEST, 1)
-    found = {
-        "accuracy": float((weights * (chosen == codes)).sum() / total),
-        "precision": float(precision),
-        "recall": float(recall),
-        "f1": float(f1),
-        "log_loss": float(-(weights * np.log(likely)).sum() / total),
-        "brier": float((weights * ((answers - hot) ** 2).sum(axis=1)).sum() / total / (2 if classes == 2 else 1)),
-        "calibration_error": _calibration_error(answers, codes, chosen, weights),
-    }
-    present = [np.dot(weights, hot[:, each]) > 0 and np.dot(weights, 1 - hot[:, each]) > 0 for each in range(classes)]
-    if all(present):
-        ranked = [roc_auc_score(hot[:, each], answers[:, each], sample_weight=weights) for each in looked_for]
-        found["auc"] = float(np.mean(ranked))
-    return found
+def _judged(answers: Matrix, target: Matrix, schema: Schema) -> Judged:
+    if schema.task == "regression":
+        return _Numbers(answers[:, 0], target)
+    return _Classes(answers, target.astype(np.int64))
 
 
-def _calibration_error(answers: Matrix, codes: np.ndarray, chosen: np.ndarray, weights: Matrix) -> float:  # type: ignore[type-arg]
-    """How far promised chances lie from what came true, averaged over bins with equally many rows."""
-    two = answers.shape[1] == 2
-    promised = answers[:, 1] if two else answers.max(axis=1)
-    came_true = (codes == (1 if two else chosen)).astype(np.float64)
-    order = np.argsort(promised, kind="stable")
-    missed = 0.0
-    for part in np.array_split(order, BINS):
-        missed += abs(float((weights[part] * (promised[part] - came_true[part])).sum()))
-    return missed / float(weights.sum())
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    answers: Matrix
+    target: Matrix
+
+    def metrics(self, weights: Matrix) -> dict[str, float]:
+        total = max(float(weights.sum()), SMALLEST)
+        away = self.answers - self.target
+        middle = float(weights @ self.target) / total
+        spread, squared = float(weights @ (self.target - middle) ** 2), float(weights @ away**2)
+        return {
+            "rmse": float(np.sqrt(squared / total)),
+            "mae": float(weights @ np.abs(away)) / total,
+            "r2": 1 - squared / spread if spread > 0 else 0.0,
+        }
 
 
-def values_of(found: Mapping[str, Score]) -> dict[str, float]:
-    return {name: score.value for name, score in found.items()}
+class _Classes:
+    def __init__(self, answers: Matrix, codes: Codes) -> None:
+        self.classes = answers.shape[1]
+        self.codes, self.chosen = codes, answers.argmax(axis=1)
+        self.looked_for = [1] if self.classes == 2 else list(range(self.classes))
+        self.surprise = -np.log(np.clip(answers[np.arange(len(codes)), codes], SMALLEST, 1))
+        halves = 2 if self.classes == 2 else 1
+        self.squared = ((answers - np.eye(self.classes)[codes]) ** 2).sum(axis=1) / halves
+        self.ranks = {each: np.unique(answers[:, each], return_inverse=True)[1] for each in self.looked_for}
+        promised = answers[:, 1] if self.classes == 2 else answers.max(axis=1)
+        self.boast = promised - (codes == (1 if self.classes == 2 else self.chosen))
+        place = np.argsort(np.argsort(promised, kind="stable"), kind="stable")
+        self.bin = place * BINS // max(1, len(codes))
+
+    def metrics(self, weights: Matrix) -> dict[str, float]:
+        total = max(float(weights.sum()), SMALLEST)
+        pairs = np.bincount(self.codes * self.classes + self.chosen, weights, self.classes**2)
+        counted: Matrix = pairs.reshape(self.classes, self.classes).astype(np.float64)
+        right, true, given = np.diag(counted), counted.sum(axis=1), counted.sum(axis=0)
+        precision, recall = _share(right, given), _share(right, true)
+        f1 = _share(2 * right, given + true)
+        found = {
+            "accuracy": float(right.sum()) / total,
+            "precision": float(precision[self.looked_for].mean()),
+            "recall": float(recall[self.looked_for].mean()),
+            "f1": float(f1[self.looked_for].mean()),
+            "log_loss": float(weights @ self.surprise) / total,
+            "brier": float(weights @ self.squared) / total,
+            # How far promised chances lie from what came true, over bins with equally many rows.
+            "calibration_error": float(np.abs(np.bincount(self.bin, weights * self.boast, BINS)).sum()) / total,
+        }
+        if (true > 0).all():
+            found["auc"] = float(np.mean([self._auc(each, weights) for each in self.looked_for]))
+        return found
+
+    def _auc(self, code: int, weights: Matrix) -> float:
+        """How often a row of the class ranks above one of another; ties count half."""
+        ranks, wanted = self.ranks[code], self.codes == code
+        ours, others = np.bincount(ranks, weights * wanted), np.bincount(ranks, weights * ~wanted)
+        below = np.cumsum(others) - others / 2
+        return float(ours @ below / (ours.sum() * others.sum()))
+
+
+def _share(part: Matrix, whole: Matrix) -> Matrix:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

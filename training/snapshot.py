@@ -64,13 +64,14 @@ def snapshot(channels: Mapping[str, pl.DataFrame], settings: Settings, *, hold_o
 
 def _cut(frame: pl.DataFrame, shares: Mapping[str, float], seed: int) -> dict[str, pl.DataFrame]:
     """Draw each row's split by the seed, keeping the order of rows."""
-    drawn = np.random.default_rng(seed).permutation(len(frame)) / max(1, len(frame))
+    place = np.random.default_rng(seed).permutation(len(frame))
     cut: dict[str, pl.DataFrame] = {}
-    begin = 0.0
+    begin = 0
     for name, share in shares.items():
-        cut[name] = frame.filter((drawn >= begin) & (drawn < begin + share))
-        begin += share
-    return {TRAIN: frame.filter(drawn >= begin), **cut}
+        end = begin + round(share * len(frame))
+        cut[name] = frame.filter((place >= begin) & (place < end))
+        begin = end
+    return {TRAIN: frame.filter(place >= begin), **cut}
 
 
 def hash_of(splits: Mapping[str, pl.DataFrame]) -> str:

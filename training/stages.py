@@ -14,7 +14,7 @@ from contract.stages import SCHEMA_FILE, STAGES, TRAIN, VALIDATION
 from families.artifact import ArtifactError, unpack
 from families.family import FamilyError
 from families.opening import Predictor, open_artifact, open_own_form
-from training.channels import ChannelError, Hosts, data_files, read_files
+from training.channels import ChannelError, Hosts, data_files, read_files, run_name
 from training.checkpoints import FileJournal
 from training.evaluate import evaluate, write_evaluation
 from training.explain import explain, write_explanation
@@ -44,7 +44,7 @@ def run_snapshot(container: Container, settings: Settings) -> None:
     if not files:
         raise ChannelError(f"no data file below '{folders['raw']}'")
     here = {TRAIN: read_files(files, header=settings.header, target=settings.target)}
-    rows = gather(here, Hosts.of_processing(container), str(container.base))
+    rows = gather(here, Hosts.of_processing(container), run_name(container))
     if rows is not None:
         taken = snapshot(rows, settings, hold_out_test=True)
         write_snapshot(taken, folders["snapshot"])

@@ -179,7 +179,7 @@ def _of_duplicates(taken: Snapshot) -> Iterator[Finding]:
         yield Finding("duplicates", level, f"{share:.1%} of the rows to learn from repeat another one exactly")
     known = frame.unique().with_columns(pl.lit(1).alias("__known"))
     for name, other in taken.splits.items():
-        if name == TRAIN:
+        if name == TRAIN or other.columns != frame.columns:
             continue
         shared = other.join(known, on=frame.columns, how="semi", nulls_equal=True).height / max(1, other.height)
         if shared > MANY_SHARED_ROWS:
