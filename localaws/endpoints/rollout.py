@@ -79,14 +79,13 @@ def _show(live: LiveEndpoint, green: Fleet, deployment: Deployment) -> None:
         return
     stage = "ActivatingTraffic" if deployment.phase is Phase.PREPARING and deployment.shifts else None
     stage = stage or STAGES.get(deployment.phase, "Deleting")
-    live.note(
-        EndpointStatus="RollingBack" if deployment.going_back else "Updating",
-        PendingDeploymentSummary={
-            "EndpointConfigName": green.config_name,
-            "ProductionVariants": [live.summary(variant, stage) for variant in green.variants.values()],
-            "ShadowProductionVariants": [live.summary(variant, stage) for variant in green.shadows] or None,
-            "StartTime": deployment.began,
-        },
-        **live.show(live.fleet),
-    )
+    pending = {
+        "EndpointConfigName": green.config_name,
+        "ProductionVariants": [live.summary(variant, stage) for variant in green.variants.values()],
+        "StartTime": deployment.began,
+    }
+    if green.shadows:
+        pending["ShadowProductionVariants"] = [live.summary(variant, stage) for variant in green.shadows]
+    status = "RollingBack" if deployment.going_back else "Updating"
+    live.note(EndpointStatus=status, PendingDeploymentSummary=pending, **live.show(live.fleet))
     live.tell("SageMaker Endpoint Deployment State Change")
