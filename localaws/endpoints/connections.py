@@ -62,16 +62,19 @@ class Connections:
         return Answer(response.status, _headers(response), b""), self._parts(connection, response)
 
     def _parts(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> Iterator[bytes]:
+        whole = False
         try:
             while part := response.read1(CHUNK):
                 yield part
+            whole = True
             self._keep(connection, response)
         except TimeoutError as error:
             raise TimedOutError from error
         except (http.client.HTTPException, OSError) as error:
             raise BrokenError(f"{type(error).__name__}: {error}") from error
         finally:
-            if not response.isclosed():
+            if not whole:  # broken, or left by the client in the middle
+                response.close()
                 connection.close()
 
     def _send(

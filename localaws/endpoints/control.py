@@ -29,6 +29,7 @@ class Control:
     def __init__(self, plane: Plane, endpoints: Endpoints) -> None:
         self.plane = plane
         self.endpoints = endpoints
+        self.on_deleted: list[Callable[[LiveEndpoint], None]] = []
 
     def operations(self) -> Mapping[str, Operation]:
         return {
@@ -186,6 +187,8 @@ class Control:
         live.end(GRACE)
         live.deleted = True
         self.endpoints.forget(live)
+        for told in self.on_deleted:
+            told(live)
         live.scope.remove(kinds.ENDPOINT.kind, live.name)
 
     # -- after a restart ----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable
 
 from localaws.endpoints.instance import Instance
 from localaws.endpoints.live import Endpoints
@@ -15,8 +16,9 @@ PING_EVERY = 5
 class HealthWatch:
     """One thread for all instances of all endpoints."""
 
-    def __init__(self, endpoints: Endpoints) -> None:
+    def __init__(self, endpoints: Endpoints, also: Callable[[], None]) -> None:
         self._endpoints = endpoints
+        self._also = also  # done at every tick
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="endpoint health", daemon=True)
         self._thread.start()
@@ -25,6 +27,7 @@ class HealthWatch:
         for tick in itertools.count(1):
             if self._stop.wait(LOGS_EVERY):
                 return
+            self._also()
             for instance in self._instances():
                 instance.flush()
                 if tick % PING_EVERY == 0:

@@ -170,6 +170,7 @@ class Instance:
 
     def __init__(self, site: Site, model: ServedModel, files: ModelFiles, root: Path, startup: float) -> None:
         self.id = f"i-{uuid.uuid4().hex[:17]}"
+        self.born = time.monotonic()
         self.outstanding = 0
         self.ready = False  # takes requests
         self.leaving = False  # takes no new ones and ends when the last is answered

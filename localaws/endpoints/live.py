@@ -35,6 +35,10 @@ class LiveEndpoint:
         self.nudge = plane.clock.event()  # wakes a deployment that bakes
         self.deleted = False
 
+    @property
+    def place(self) -> tuple[str, str, str]:
+        return self.scope.account, self.scope.region, self.name
+
     # -- traffic ------------------------------------------------------------------------------------------------------
 
     @property

@@ -19,6 +19,7 @@ from localaws.endpoints.call import (
     TIMED_OUT,
     TIMEOUT,
     Call,
+    ModelError,
     ServiceUnavailable,
     ValidationError,
     call_from,
@@ -156,6 +157,20 @@ class Runtime:
         self._shadow(attempt)
         return attempt.variant, answer
 
+    def answer(self, live: LiveEndpoint, call: Call, timeout: float) -> Answer:
+        """One request for which nobody waits: answered and captured, but not counted as an invocation."""
+        attempt = self._begin(live, call, time.perf_counter())
+        try:
+            answer = self._ask(attempt, timeout)
+        except (BrokenError, TimedOutError) as error:
+            answer = _no_answer(error, attempt.variant)
+        finally:
+            attempt.variant.release(attempt.instance)
+        if not answer.ok:
+            raise self._refusal(attempt, answer)
+        self._capture(attempt, answer)
+        return answer
+
     def _begin(self, live: LiveEndpoint, call: Call, began: float) -> Attempt:
         variant = self.choose(live, call)
         return Attempt(live, variant, self._instance(live, variant, call), call, began, time.perf_counter())
@@ -232,13 +247,20 @@ class Runtime:
     # -- what follows an answer ---------------------------------------------------------------------------------------
 
     def _failed(self, attempt: Attempt, answer: Answer) -> NoReturn:
-        live, variant = attempt.live, attempt.variant
         self._count(attempt, answer, time.perf_counter())
+        raise self._refusal(attempt, answer)
+
+    def _refusal(self, attempt: Attempt, answer: Answer) -> ModelError:
+        live, variant = attempt.live, attempt.variant
         container = variant.model.containers[0].hostname
-        raise model_error(live.scope, live.name, container, f"{variant.name}/{attempt.instance.id}", answer)
+        return model_error(live.scope, live.name, container, f"{variant.name}/{attempt.instance.id}", answer)
 
     def _account(self, attempt: Attempt, answer: Answer) -> None:
         ended = time.perf_counter()
+        self._capture(attempt, answer)
+        self._count(attempt, answer, ended)
+
+    def _capture(self, attempt: Attempt, answer: Answer) -> None:
         call, variant = attempt.call, attempt.variant
         rules = attempt.live.fleet_of(variant).capture
         if rules and not variant.serverless and rules.wants(random.random()):  # noqa: S311  a sample, not a secret
@@ -252,7 +274,6 @@ class Runtime:
                 custom_attributes=call.custom_attributes,
             )
             attempt.live.captured.add(rules, variant.name, exchange)
-        self._count(attempt, answer, ended)
 
     def _count(self, attempt: Attempt, answer: Answer, ended: float) -> None:
         overhead = attempt.asked - attempt.began + time.perf_counter() - ended
