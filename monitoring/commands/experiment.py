@@ -82,7 +82,8 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
         progress = progress.add(look)
     place.write(name, progress.dump().encode())
     judgement = judge(progress)
-    document = report.document(progress, judgement, args.endpoint or "endpoint", outside.now().isoformat())
+    latency = _latency(args, progress, outside)
+    document = report.document(progress, judgement, args.endpoint or "endpoint", outside.now().isoformat(), latency)
     output.write("report.json", json.dumps(document, allow_nan=False).encode())
     output.write("report.html", report.page(document).encode(), "text/html; charset=utf-8")
     if judgement is None:
@@ -159,6 +160,16 @@ def published(endpoint: str, experiment: Experiment, judgement: Judgement, at: d
     }
     named = dict(zip(signals.EXPERIMENT, (endpoint, experiment.name), strict=True))
     return [publish.Datum(key, value, named, at) for key, value in values.items()]
+
+
+def _latency(args: argparse.Namespace, progress: Progress, outside: Outside) -> dict[str, dict[str, float]]:
+    """Of both variants in the latest look, for the report; nothing when the endpoint is not named."""
+    if not args.endpoint or not progress.looks or args.looks:
+        return {}
+    since = _time(progress.looks[-1].name, "state")
+    until = since + timedelta(hours=progress.experiment.look_hours)
+    traffic = Traffic(outside.cloudwatch(), outside.sagemaker(), args.endpoint)
+    return {name: traffic.latency(name, since, until) for name in (args.champion, args.challenger)}
 
 
 # --- Looks ---

@@ -11,6 +11,8 @@ from contract import signals
 from monitoring.experiment.experiment import Experiment, Guardrail
 from monitoring.experiment.looks import Tally
 
+PERCENTILES = ("p50", "p90", "p99")
+
 
 @dataclass(frozen=True)
 class Traffic:
@@ -44,6 +46,11 @@ class Traffic:
         if not limit or not answers:
             return Tally()
         return Tally(answers, min(answers, round(self._sum("latency", variant, f"TC({limit:g}:)", since, until))))
+
+    def latency(self, variant: str, since: datetime, until: datetime) -> dict[str, float]:
+        """Percentiles of the time inside the container, in microseconds; none without traffic."""
+        found = {each: self._sum("latency", variant, each, since, until) for each in PERCENTILES}
+        return {name: value for name, value in found.items() if value}
 
     def weights(self, since: datetime) -> dict[str, float] | None:
         """The weights in force since an instant; none when they, or anything else of the endpoint, changed after it."""

@@ -17,7 +17,13 @@ VERSION = 1
 MOST = 40.0  # of the natural logarithm of an e-value that is drawn
 
 
-def document(progress: Progress, judgement: Judgement | None, endpoint: str, made: str) -> dict[str, Any]:
+Latency = Mapping[str, Mapping[str, float]]
+"""Per variant and percentile (p50, p90, p99): microseconds."""
+
+
+def document(
+    progress: Progress, judgement: Judgement | None, endpoint: str, made: str, latency: Latency | None = None
+) -> dict[str, Any]:
     """Everything the report says, as plain values that JSON can hold."""
     experiment = progress.experiment
     found: dict[str, Any] = {
@@ -30,6 +36,7 @@ def document(progress: Progress, judgement: Judgement | None, endpoint: str, mad
         "totals": [{"variant": name, "n": n, "value": _finite(value)} for name, n, value in totals_shown(progress)],
         "looks": [] if judgement is None else _looks(progress, judgement),
         "proofs": [] if judgement is None else _proofs(experiment, judgement),
+        "latency": {} if latency is None else {name: dict(each) for name, each in latency.items()},
         "guardrails": [_guardrail(progress, each.name) for each in experiment.guardrails],
     }
     return found
@@ -115,6 +122,11 @@ def page(report: Mapping[str, Any]) -> str:
             ),
             Section("Traffic", _traffic(report), "The challenger's share of requests, and what the weights say."),
             *(
+                [Section("Latency", _latency(report), "Inside the container, in the latest look, by percentile.")]
+                if any(report["latency"].values())
+                else []
+            ),
+            *(
                 Section(f"Guardrail: {each['name']}", _guardrail_lines(each), "Share of bad requests, so far.")
                 for each in report["guardrails"]
             ),
@@ -173,7 +185,7 @@ def _difference(report: Mapping[str, Any], experiment: Experiment) -> str:
     least = experiment.metric.sign * experiment.metric.minimum_effect
     drawn.add_hline(y=least, line_dash="dot", line_color=GOOD)
     reach = 4 * max(abs(least), *(abs(each["estimate"] or 0.0) for each in looks[-3:]))
-    drawn.update_layout(yaxis={"range": [-reach, reach]}, xaxis={"type": "category", "nticks": 8})
+    drawn.update_layout(yaxis={"range": [-reach, reach]})
     return figure(drawn, "Difference of the variants over time with its confidence sequence", 300)
 
 
@@ -199,7 +211,6 @@ def _proof_lines(report: Mapping[str, Any]) -> str:
         shares = [round(max(-1.0, min(2.0, log_e / each["needed"])), 3) for log_e in each["log_e"]]
         drawn.add_trace(go.Scatter(x=times, y=shares, name=each["claim"], mode="lines"))
     drawn.add_hline(y=1, line_dash="dot", line_color=BAD)
-    drawn.update_layout(xaxis={"type": "category", "nticks": 8})
     return figure(drawn, "Evidence for each claim over time", 360)
 
 
@@ -217,8 +228,17 @@ def _traffic(report: Mapping[str, Any]) -> str:
     drawn.add_trace(go.Scatter(x=times, y=seen, name="seen", mode="lines", line={"color": AFTER}))
     said = [_short(each["expected_share"]) for each in looks]
     drawn.add_trace(go.Scatter(x=times, y=said, name="weights", mode="lines", line={"color": BEFORE, "dash": "dot"}))
-    drawn.update_layout(xaxis={"type": "category", "nticks": 8})
     return figure(drawn, "Share of requests the challenger got over time", 220)
+
+
+def _latency(report: Mapping[str, Any]) -> str:
+    import plotly.graph_objects as go
+
+    drawn = go.Figure(layout={"legend": {"orientation": "h", "y": 1.15}, "yaxis": {"title": "milliseconds"}})
+    for (variant, found), colour in zip(report["latency"].items(), (BEFORE, AFTER), strict=False):
+        values = [round(each / 1000, 3) for each in found.values()]
+        drawn.add_trace(go.Bar(x=list(found), y=values, name=variant, marker_color=colour))
+    return figure(drawn, "Latency of both variants by percentile", 220)
 
 
 def _guardrail_lines(guardrail: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -106,19 +105,6 @@ def test_a_report_of_nothing_is_still_a_report(baseline: Baseline, drifted: Judg
         empty, baseline, [], Settings("churn", "champion"), datetime.fromisoformat("2026-11-20T00:00:00+00:00")
     )
     assert "Not enough data" in window_page(result.document)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on PATH")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 Opened = tuple[Any, list[str]]

@@ -178,7 +178,7 @@ def test_errors_and_slow_answers_are_read_from_the_endpoints_own_metrics(bench: 
             ("Invocations", "champion"): {"Sum": 3000},
             ("Invocations", "challenger"): {"Sum": 1000},
             ("Invocation5XXErrors", "challenger"): {"Sum": 60},
-            ("ModelLatency", "champion"): {"SampleCount": 3000, "TC(9000:)": 30},
+            ("ModelLatency", "champion"): {"SampleCount": 3000, "TC(9000:)": 30, "p50": 2000.0, "p99": 8000.0},
             ("ModelLatency", "challenger"): {"SampleCount": 1000, "TC(9000:)": 11},
         }
     )
@@ -190,6 +190,7 @@ def test_errors_and_slow_answers_are_read_from_the_endpoints_own_metrics(bench: 
     verdict = bench.written("verdict.json")
     assert verdict["decision"] == "stop for harm"
     assert "errors above" in verdict["reason"]
+    assert bench.written("report.json")["latency"] == {"champion": {"p50": 2000.0, "p99": 8000.0}, "challenger": {}}
 
 
 def test_a_look_in_which_the_endpoint_changed_says_nothing_of_the_split(bench: Bench) -> None:
