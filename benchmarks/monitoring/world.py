@@ -29,14 +29,15 @@ class World:
     reference: Reference
     kinds: tuple[str, ...]  # of the numeric columns
     masses: tuple[npt.NDArray[np.float64], ...]  # of the category columns: the true mass of each cell
+    by_hour: tuple[Reference, ...] = ()  # when the population has a daily season
 
     @property
     def layout(self) -> Layout:
         return self.reference.layout
 
 
-def numeric(kind: str, rng: np.random.Generator, size: int | tuple[int, ...]) -> npt.NDArray[np.float64]:
-    drawn = rng.standard_normal(size)
+def numeric(kind: str, rng: np.random.Generator, size: int, shift: float = 0.0) -> npt.NDArray[np.float64]:
+    drawn = rng.standard_normal(size) + shift
     if kind == "lognormal":
         return np.exp(drawn)
     if kind == "integer":

@@ -1,0 +1,239 @@
+"""How fast a window is judged: against reading the same file, against other libraries, and with two processes.
+
+    python -m benchmarks.monitoring.speed            ours, the readers and the processes
+    python -m benchmarks.monitoring.speed --peers    and the other libraries, each in an environment of its own
+
+Every ratio is of two numbers of this run on this machine. Wall times are the best of several; processor time stands
+beside them, because it is what remains comparable when the machine is not quiet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmarks.monitoring import peers
+from contract.records import CaptureRecord, Column, Payload, Schema
+from monitoring import watch
+from monitoring.baseline import Baseline, Rows, build
+from monitoring.capture import Reader, Span, Tally
+from monitoring.profile import count
+from monitoring.window import Window
+
+SEED = 20261120
+LEVELS = (5, 20, 100, 1_000, 10_000)
+RESULTS = Path(__file__).parent / "results" / "speed.json"
+SCHEMA = Schema(
+    (*(Column(f"n{i}", "number") for i in range(20)), *(Column(f"c{i}", "category") for i in range(len(LEVELS)))),
+    "y",
+    "regression",
+)
+
+
+@dataclass(frozen=True)
+class Took:
+    """Seconds by the clock and of the processor."""
+
+    wall: float
+    processor: float
+
+
+def took(work: Callable[[], object], times: int = 5) -> Took:
+    """The best of several."""
+    best = Took(float("inf"), float("inf"))
+    for _ in range(times):
+        wall, processor = time.perf_counter(), time.process_time()
+        work()
+        found = Took(time.perf_counter() - wall, time.process_time() - processor)
+        best = Took(min(best.wall, found.wall), min(best.processor, found.processor))
+    return best
+
+
+def table(rows: int, seed: int) -> pl.DataFrame:
+    rng = np.random.default_rng([SEED, seed])
+    numbers = {f"n{i}": rng.standard_normal(rows) for i in range(20)}
+    levels = {
+        f"c{i}": pl.Series(np.minimum(rng.zipf(1.5, rows), 10**9) % known).cast(pl.String)
+        for i, known in enumerate(LEVELS)
+    }
+    return pl.DataFrame({**numbers, **levels})
+
+
+def judged(path: Path, baseline: Baseline) -> watch.Judged:
+    window = Window(count(pl.read_parquet(path), baseline.layout), Tally())
+    return watch.judged(window, baseline, [], watch.Settings("e", "v"), datetime.now(UTC))
+
+
+def parquet(folder: Path, rows: int) -> dict[str, Any]:
+    path = folder / "window.parquet"
+    table(rows, 1).write_parquet(path)
+    reference = table(100_000, 2)
+    reference.write_parquet(folder / "reference.parquet")
+    baseline = build(lambda: [Rows(reference)], SCHEMA)
+    read = took(lambda: pl.read_parquet(path))
+    scan = took(
+        lambda: (
+            pl.scan_parquet(path).select(pl.all().null_count(), pl.selectors.float().mean().name.suffix("_m")).collect()
+        )
+    )
+    ours = took(lambda: judged(path, baseline))
+    profile = took(lambda: count(pl.read_parquet(path), baseline.layout))
+    return {
+        "rows": rows,
+        "polars_read": vars(read), "polars_scan": vars(scan), "profile": vars(profile), "window": vars(ours),
+        "ratio_wall": ours.wall / read.wall, "ratio_processor": ours.processor / read.processor,
+    }  # fmt: skip
+
+
+def capture_file(folder: Path, records: int) -> Path:
+    path, frame = folder / "capture.jsonl", table(records, 3)
+    chances = np.random.default_rng(SEED).random(records).round(6).tolist()
+    with path.open("w") as out:
+        for number, (row, chance) in enumerate(zip(frame.iter_rows(), chances, strict=True)):
+            body = ",".join(f"{value:.6f}" if isinstance(value, float) else value for value in row)
+            told = Payload(str(chance), "CSV", "text/csv")
+            given = Payload(body, "CSV", "text/csv")
+            record = CaptureRecord(str(uuid.UUID(int=number)), "2026-11-20T10:00:00Z", given, told)
+            out.write(record.to_line() + "\n")
+    return path
+
+
+def capture(folder: Path, records: int, *, others: bool) -> dict[str, Any]:
+    path = capture_file(folder, records)
+    size = path.stat().st_size / 1e6
+    ours = took(lambda: Reader(SCHEMA).read(path.read_bytes(), "f", Tally()), 4)
+    found: dict[str, Any] = {"megabytes": size, "ours": vars(ours)}
+    if others:
+        found["readers"] = peers.run("readers", [str(path), str(len(SCHEMA.columns))])
+        fastest = min(found["readers"].values(), key=lambda one: one["wall"])
+        found["ratio_wall"] = ours.wall / fastest["wall"]
+        found["ratio_processor"] = ours.processor / min(one["processor"] for one in found["readers"].values())
+    return found
+
+
+def processes(folder: Path, copies: int) -> dict[str, Any]:
+    """One process against two, each on one core, each its share of the files: as on two instances."""
+    source, place = folder / "capture.jsonl", folder / "many"
+    place.mkdir(exist_ok=True)
+    for number in range(copies):
+        (place / f"{number:03d}.jsonl").hardlink_to(source)
+    baseline = folder / "baseline.json"
+    baseline.write_bytes(build(lambda: [Rows(pl.read_parquet(folder / "reference.parquet"))], SCHEMA).to_bytes())
+    itself = [sys.executable, "-m", "benchmarks.monitoring.speed"]
+    environment = dict(os.environ, POLARS_MAX_THREADS="1", OPENBLAS_NUM_THREADS="1")
+
+    def shares(of: int) -> float:
+        began = time.perf_counter()
+        running = [
+            subprocess.Popen(
+                [*itself, "--share", f"{number}/{of}", str(place), str(baseline)],
+                env=environment,
+            )
+            for number in range(of)
+        ]  # fmt: skip
+        for each in running:
+            each.wait()
+        return time.perf_counter() - began
+
+    one, two = shares(1), shares(2)
+    return {"megabytes": copies * source.stat().st_size / 1e6, "one": one, "two": two, "ratio": one / two}
+
+
+def share(which: str, place: str, baseline: str) -> None:
+    from monitoring.storage import Disk
+    from monitoring.window import Source, read, shard
+
+    number, of = (int(part) for part in which.split("/"))
+    where = Disk(Path(place))
+    read(Source(where), shard(where.names(), number, of), Baseline.from_bytes(Path(baseline).read_bytes()), Span())
+
+
+def memory(folder: Path) -> dict[str, Any]:
+    """The most memory a pass over a table takes, for tables of several lengths."""
+    found = {}
+    for rows in (1_000_000, 4_000_000):
+        path = folder / f"{rows}.parquet"
+        parts = [table(1_000_000, 10 + part) for part in range(rows // 1_000_000)]
+        pl.concat(parts).write_parquet(path, row_group_size=250_000)
+        code = (
+            "import resource,sys\nfrom pathlib import Path\n"
+            "from monitoring.table import frames\nfrom monitoring.profile import count,Profile\n"
+            "from monitoring.baseline import Baseline\n"
+            "b=Baseline.from_bytes(Path(sys.argv[1]).read_bytes())\nt=Profile.empty(b.layout)\n"
+            "for f in frames(Path(sys.argv[2]),'parquet',1<<18): t=t.merge(count(f,b.layout))\n"
+            "print(t.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024)"
+        )
+        told = subprocess.run(
+            [sys.executable, "-c", code, str(folder / "baseline.json"), str(path)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        found[str(rows)] = round(float(told.stdout.split()[1]))
+    return found
+
+
+def machine() -> dict[str, Any]:
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        "",
+    )
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load": os.getloadavg()[0],
+        "seed": SEED,
+    }
+
+
+def report(found: Mapping[str, Any]) -> None:
+    print(json.dumps(found, indent=1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--records", type=int, default=150_000)
+    parser.add_argument("--copies", type=int, default=24, help="of the capture file, for the processes")
+    parser.add_argument("--peers", action="store_true", help="measure the other libraries as well")
+    parser.add_argument("--share", nargs=3, metavar=("I/N", "FOLDER", "BASELINE"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.share:
+        share(*args.share)
+        return
+    found: dict[str, Any] = {"machine": machine()}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found["parquet"] = parquet(folder, args.rows)
+        report(found["parquet"])
+        found["capture"] = capture(folder, args.records, others=args.peers)
+        report(found["capture"])
+        found["processes"] = processes(folder, args.copies)
+        report(found["processes"])
+        found["memory_megabytes"] = memory(folder)
+        if args.peers:
+            given = [str(folder / "reference.parquet"), str(folder / "window.parquet")]
+            found["peers"] = {peer: peers.run(peer, ["speed", *given]) for peer in peers.DRIFT}
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(found, indent=1))
+    report(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Prints what the simulations found, as the tables of docs/statistics.md, each number with its 95 % bound.
+
+python -m benchmarks.monitoring.tables           print
+python -m benchmarks.monitoring.tables --write   put them between the marks in docs/statistics.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from scipy import special
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
+
+
+def lines(name: str) -> list[dict[str, Any]]:
+    path = RESULTS / name
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def document(name: str) -> dict[str, Any]:
+    path = RESULTS / name
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def at_most(events: int, exposure: float) -> float:
+    """The upper 95 % bound of a rate (Poisson, exact)."""
+    return float(special.chdtri(2 * events + 2, 0.05)) / 2 / exposure
+
+
+def at_least(hits: int, runs: int) -> float:
+    """The lower 95 % bound of a share (Clopper and Pearson)."""
+    return float(special.betaincinv(hits, runs - hits + 1, 0.05)) if hits else 0.0
+
+
+def below(hits: int, runs: int) -> float:
+    """The upper 95 % bound of a share."""
+    return 1 - at_least(runs - hits, runs)
+
+
+def table(headings: list[str], rows: list[list[str]]) -> str:
+    marks = ["---"] * len(headings)
+    return "\n".join("| " + " | ".join(row) + " |" for row in [headings, marks, *rows])
+
+
+def false_alarms() -> str:
+    years: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in lines("false_alarms.jsonl"):
+        years[json.dumps(line["setting"], sort_keys=True)].append(line)
+    rows = []
+    for key, found in sorted(
+        years.items(), key=lambda item: (json.loads(item[0])["rows"], json.loads(item[0])["columns"])
+    ):
+        setting = json.loads(key)
+        alarms, exposure = sum(one["alarms"] for one in found), sum(one["hours"] for one in found) / 8760
+        kinds = f"{setting['columns']} ({setting['categories']:.0%} categories)"
+        season = setting.get("season", "no")
+        pairs = "yes" if setting["pairs"] else "no"
+        rows.append(
+            [
+                f"{setting['rows']:,}",
+                kinds,
+                season,
+                pairs,
+                f"{exposure:.1f}",
+                str(alarms),
+                f"{at_most(alarms, exposure):.2f}",
+            ]
+        )
+    heads = [
+        "rows an hour",
+        "columns",
+        "daily season",
+        "correlations",
+        "endpoint-years",
+        "false alarms",
+        "per year, at most",
+    ]
+    return table(heads, rows)
+
+
+def detection() -> str:
+    rows = []
+    for line in lines("detection.jsonl"):
+        runs, after = line["simulated"], line["after"]
+        hits = sum(one is not None for one in after)
+        delays = sorted(line["windows"] + 1 if one is None else one for one in after)
+        bound = (
+            f"at most {below(hits, runs):.1%}"
+            if line["goal"] == "nothing found"
+            else f"at least {at_least(hits, runs):.1%}"
+        )
+        middle = "none" if not hits else str(delays[len(delays) // 2])
+        rows.append(
+            [line["case"], f"{line['windows']} x {line['rows']:,}", f"{hits} of {runs}", bound, middle, line["goal"]]
+        )
+    return table(["change in 1 of 50 columns", "windows x rows", "found", "95 % bound", "median windows", "goal"], rows)
+
+
+def peers() -> str:
+    found = document("peers.json")
+    parts = []
+    for rows, cases in found.get("table", {}).items():
+        names = list(dict.fromkeys(name for row in cases.values() for name in row))
+        body = [[case, *(f"{row[name]:.2f}" if name in row else "-" for name in names)] for case, row in cases.items()]
+        parts.append(f"Windows of {int(rows):,} rows:\n\n" + table(["change", *names], body))
+    errors = [f"- {peer}: {why}" for peer, why in found.get("errors", {}).items()]
+    return "\n\n".join([*parts, *(["Not measured:\n\n" + "\n".join(errors)] if errors else [])])
+
+
+def speed() -> str:
+    found = document("speed.json")
+    if not found:
+        return ""
+    parquet, capture = found["parquet"], found["capture"]
+    ours = parquet["window"]["processor"]
+    rows = [
+        [
+            "a window of 1,000,000 x 25 from Parquet, judged",
+            _took(parquet["window"]),
+            f"{parquet['ratio_processor']:.1f} x polars reading the file",
+        ],
+        ["polars reading the file", _took(parquet["polars_read"]), "1"],
+        *(
+            [
+                f"{peer}, the same rows in memory",
+                _took(told["window"]),
+                f"{told['window']['processor'] / ours:.1f} x ours",
+            ]
+            for peer, told in found.get("peers", {}).items()
+            if "window" in told
+        ),
+        [
+            f"capture lines, {capture['megabytes']:.0f} MB",
+            _took(capture["ours"]),
+            f"{capture.get('ratio_processor', 0):.2f} x the fastest reader",
+        ],
+        *([f"{name}, the same lines", _took(one), ""] for name, one in capture.get("readers", {}).items()),
+    ]
+    both, machine = found["processes"], found["machine"]
+    memory = ", ".join(f"{int(length):,}: {peak}" for length, peak in found["memory_megabytes"].items())
+    notes = (
+        f"Two processes finish {both['megabytes']:.0f} MB of capture lines {both['ratio']:.2f} times as fast as one. "
+        f"Peak memory in MB by rows: {memory}. "
+        f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, seed {machine['seed']}, "
+        f"load {machine['load']:.1f} while measuring."
+    )
+    return table(["work", "seconds (processor seconds)", "ratio of processor time"], rows) + "\n\n" + notes
+
+
+def _took(one: dict[str, float]) -> str:
+    return f"{one['wall']:.2f} ({one['processor']:.2f})"
+
+
+TABLES = {"false alarms": false_alarms, "detection": detection, "peers": peers, "speed": speed}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="into docs/statistics.md")
+    args = parser.parse_args()
+    text = PAGE.read_text() if PAGE.exists() else ""
+    for name, make in TABLES.items():
+        made = make()
+        print(f"\n## {name}\n\n{made}")
+        before, mark, after = text.partition(f"<!-- table: {name} -->\n")
+        if mark:
+            text = before + mark + f"\n{made}\n\n<!-- end -->" + after.partition("<!-- end -->")[2]
+    if args.write:
+        PAGE.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
