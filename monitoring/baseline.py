@@ -56,6 +56,21 @@ class Baseline:
     def reference_at(self, instant: datetime | None = None) -> Reference:
         return reference_of(self.profile_at(instant), self.scatter)
 
+    def merge(self, other: Baseline) -> Baseline:
+        """The baseline of both shares of rows, counted with one layout."""
+        own, their = max(self.profile.rows, 1), max(other.profile.rows, 1)
+        names = {*self.seasons, *other.seasons}
+        empty = Profile.empty(self.layout)
+        return Baseline(
+            schema=self.schema,
+            profile=self.profile.merge(other.profile),
+            scatter=(self.scatter * own + other.scatter * their) / (own + their),
+            season=self.season,
+            seasons={
+                name: self.seasons.get(name, empty).merge(other.seasons.get(name, empty)) for name in sorted(names)
+            },
+        )
+
     def to_json(self) -> dict[str, Any]:
         return {
             "version": VERSION,
@@ -121,6 +136,11 @@ def build(passes: Passes, schema: Schema, season: Season = "none") -> Baseline:
         )
     layout = lay_out(sample, schema.columns, answered(sample, schema))
     return counted(passes, schema, layout, sample, season)
+
+
+def with_layout(passes: Passes, schema: Schema, layout: Layout, season: Season = "none") -> Baseline:
+    """A share of a baseline, counted with a layout that was made for all of it."""
+    return counted(passes, schema, layout, sampled(rows.frame for rows in passes()), season)
 
 
 def answered(sample: pl.DataFrame, schema: Schema) -> tuple[Column, ...]:

@@ -29,10 +29,10 @@ PLACE = Path(os.environ.get("SLIPWAY_PEERS", Path(tempfile.gettempdir()) / "slip
 WORKERS = Path(__file__).with_name("peer_workers.py")
 RESULTS = Path(__file__).parent / "results" / "peers.json"
 NEEDS: dict[str, list[str]] = {
-    "readers": ["duckdb==2.0.0", "pyarrow==26.0.1", "orjson==3.13.0", "polars==2.1.0"],
+    "readers": ["duckdb==2.0.0", "pyarrow==26.0.1", "orjson==3.13.0", "polars==2.1.0", "numpy"],
     "evidently": ["evidently==0.7.23", "pandas<3", "pyarrow"],
     "nannyml": ["nannyml==0.13.1", "statsmodels", "pyarrow"],
-    "alibi-detect": ["alibi-detect==0.13.0", "pandas", "pyarrow"],
+    "alibi-detect": ["alibi-detect==0.13.0", "pandas", "pyarrow<21"],
     "frouros": ["frouros==0.9.0", "pandas", "pyarrow"],
 }
 DRIFT = ("nannyml", "frouros", "alibi-detect", "evidently")

@@ -10,14 +10,16 @@ and constraints.json are written next to it, in Model Monitor's form.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, get_args
 
 from contract.records import Schema
 from monitoring import modelmonitor
-from monitoring.baseline import Baseline, Passes, Rows, Season, build
+from monitoring.baseline import Baseline, Passes, Rows, Season, build, with_layout
 from monitoring.capture import Reader, Tally
+from monitoring.layout import Layout
 from monitoring.profile import ProfileError
 from monitoring.quality import constraints_of
 from monitoring.storage import Folder, file, listing
@@ -32,7 +34,9 @@ SUMMARY = "make a baseline from training data"
 def arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", metavar="PLACE", help="a file or folder of Parquet, CSV, JSON lines or capture lines")
+    source.add_argument("--join", metavar="PLACE", help="folder of baselines counted with one layout, to be added up")
     source.add_argument("--statistics", metavar="FILE", help="Model Monitor's statistics.json, when the data is gone")
+    parser.add_argument("--layout", metavar="FILE", help="count with this layout, which `monitor sketch` made")
     parser.add_argument("--schema", metavar="FILE", help="manifest.json of the artifact, or a schema")
     parser.add_argument("--output", metavar="FILE", required=True, help="where baseline.json goes")
     parser.add_argument("--format", choices=get_args(Format), help="of the data; by default the name's ending says it")
@@ -47,8 +51,12 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
     if args.statistics:
         place, name = file(args.statistics, outside.s3)
         made = modelmonitor.baseline_from(json.loads(place.read(name)), schema)
+    elif args.join:
+        made = joined(args.join, outside)
     elif schema is None:
         raise ProfileError("--schema is missing: name the artifact's manifest.json, which says what the columns are")
+    elif args.layout:
+        made = with_layout(passes(args, schema, outside), schema, read_layout(args.layout, outside), args.season)
     else:
         made = build(passes(args, schema, outside), schema, args.season)
     write(made, args.output, outside)
@@ -65,6 +73,20 @@ def read_schema(place: str, outside: Outside) -> Schema:
     return Schema.from_json(document.get("schema", document))
 
 
+def read_layout(place: str, outside: Outside) -> Layout:
+    where, name = file(place, outside.s3)
+    return Layout.from_json(json.loads(where.read(name)))
+
+
+def joined(place: str, outside: Outside) -> Baseline:
+    where, names = listing(place, outside.s3)
+    files = (modelmonitor.STATISTICS, modelmonitor.CONSTRAINTS)
+    parts = [Baseline.from_bytes(where.read(name)) for name in names if not name.endswith(files)]
+    if not parts:
+        raise ProfileError(f"no baselines at {place}: expected what `monitor baseline --layout` wrote")
+    return functools.reduce(Baseline.merge, parts)
+
+
 def passes(args: argparse.Namespace, schema: Schema, outside: Outside) -> Passes:
     """The rows of all files, as often as they are asked for."""
     where, names = listing(args.data, outside.s3)
@@ -73,7 +95,7 @@ def passes(args: argparse.Namespace, schema: Schema, outside: Outside) -> Passes
 
     def rows() -> Iterator[Rows]:
         for name in names:
-            yield from _rows(where, name, args.format, schema, args.time_column)
+            yield from _rows(where, name, args.format, schema, getattr(args, "time_column", None))
 
     return rows
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import polars as pl
 import pytest
 from moto import mock_aws
 
@@ -215,6 +216,28 @@ def test_a_season_has_a_baseline_of_its_own(monitor: Monitor, capture: Capture) 
     assert monitor.status() == "quiet"
     monitor.judge(folder, *span)
     assert monitor.status() == "drift"
+
+
+def test_a_baseline_is_made_of_shares_that_no_machine_sees_together(monitor: Monitor, capture: Capture) -> None:
+    place, whole, names = monitor.place, pl.read_parquet(monitor.data), ("0", "1", "2")
+    for name in names:
+        (place / f"share-{name}").mkdir()
+        whole.gather_every(3, int(name)).write_parquet(place / f"share-{name}" / "rows.parquet")
+    schema = ["--schema", str(monitor.schema), "--output"]
+    for name in names:
+        assert monitor.run("sketch", "--data", f"{place}/share-{name}", *schema, f"{place}/sketches/{name}.json") == 0
+    assert monitor.run("sketch", "--join", f"{place}/sketches", *schema, f"{place}/layout.json") == 0
+    for name in names:
+        share = ["--data", f"{place}/share-{name}", "--layout", f"{place}/layout.json"]
+        assert monitor.run("baseline", *share, *schema, f"{place}/counts/{name}.json") == 0
+    assert monitor.run("baseline", "--join", f"{place}/counts", *schema, f"{place}/joined.json") == 0
+    made = Baseline.from_bytes((place / "joined.json").read_bytes())
+    assert made.profile.rows == 20_000
+    assert made.profile.mean(0) == pytest.approx(float(whole["age"].mean()), abs=1e-3)  # type: ignore[arg-type]
+    share_of_bins = made.profile.cells[0][1:60] / 20_000
+    assert abs(share_of_bins - 1 / 62).max() < 0.005
+    assert monitor.judge(capture(), baseline=place / "joined.json") == 0
+    assert monitor.status() == "quiet"
 
 
 def test_a_report_is_written_again_from_its_json(monitor: Monitor, capture: Capture) -> None:
