@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -129,12 +133,15 @@ def open_given(folder: Path) -> tuple[Manifest, Predictor]:
     return open_artifact(unpacked(folder))
 
 
+@cache
 def unpacked(folder: Path) -> Path:
-    archive, there = folder / ARTIFACT, folder / "unpacked"
+    """Where the artifact's files are; an archive is unpacked beside, because inputs may not be writable."""
+    archive = folder / ARTIFACT
     if not archive.is_file():
         return folder
-    if not there.is_dir():
-        unpack(archive, there)
+    there = Path(tempfile.mkdtemp(prefix="artifact-"))
+    atexit.register(shutil.rmtree, there, ignore_errors=True)
+    unpack(archive, there)
     return there
 
 

@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 
 from contract.places import Container
-from contract.stages import DATA_REFUSED, DONE, FAILED, STAGES, STOPPED, WRONG_SETTINGS, metric_definitions
+from contract.stages import DATA_REFUSED, DONE, FAILED, SPLITS, STAGES, STOPPED, WRONG_SETTINGS, metric_definitions
 from families.artifact import pack, verify
 from families.opening import open_artifact
 from training import run, sample
@@ -188,6 +188,10 @@ def test_each_stage_runs_alone_from_the_folders_of_the_one_before(
             json.loads((container.base / path / file).read_text())
     described = json.loads((container.base / "processing" / "snapshot" / "snapshot.json").read_text())
     assert verify(container.base / "processing" / "model").data_hash == described["data_hash"]
+    for split in SPLITS:
+        shutil.copytree(container.base / "processing" / "snapshot" / split, container.channel(split))
+    assert train(container, _options([*options[:4], "--explain", "false"])) == DONE, reason(container)
+    assert verify(container.model).data_hash == described["data_hash"], "channels of a snapshot are that snapshot"
     explained = json.loads((container.base / "processing" / "explanation" / "explanation.json").read_text())
     assert explained["importances"][0]["mean_share"] is not None
 
