@@ -119,8 +119,10 @@ class Deployment:
     def keep(self, release: Release, command: Command, inputs: Mapping[str, str]) -> Release:
         """Write the decision: into the ledger, then into the file."""
         why = getattr(command, "reason", "") or release.reason
+        before = self.release()
+        came_from = {"before": identity(before)} if before else {}
         self.environment.record(
-            verb(command), self.model, why, inputs=inputs, outputs={"release": content_hash(release.to_json())}
+            verb(command), self.model, why, inputs={**inputs, **came_from}, outputs={"release": identity(release)}
         )
         self.environment.releases.put(self.model, release)
         return release
@@ -213,3 +215,11 @@ class Deployment:
                 return False
             raise
         return True
+
+
+def identity(release: Release) -> str:
+    """What a release is called in the ledger: its content without what moves while it serves."""
+    document = release.to_json()
+    for variant in document["variants"]:
+        del variant["weight"], variant["instances"]
+    return content_hash(document)

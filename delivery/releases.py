@@ -64,7 +64,7 @@ class ReleaseFile:
         out = io.StringIO()
         yaml = YAML()
         yaml.default_flow_style = False
-        yaml.width = 120
+        yaml.width = 4096  # a wrapped address cannot be copied
         yaml.dump(releases.to_json(), out)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric import ec
 
 
 class SigningError(Exception):
@@ -15,7 +15,7 @@ class SigningError(Exception):
 
 
 class Signer(Protocol):
-    """Signs a SHA-256 digest with a key nobody can copy (KMS on AWS)."""
+    """Signs the 32 bytes of a digest, as a message, with a key nobody can copy (KMS on AWS)."""
 
     def sign(self, digest: bytes) -> bytes: ...
 
@@ -32,7 +32,7 @@ class KmsSigner:
     key: str
 
     def sign(self, digest: bytes) -> bytes:
-        answer = self.kms.sign(KeyId=self.key, Message=digest, MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256")
+        answer = self.kms.sign(KeyId=self.key, Message=digest, MessageType="RAW", SigningAlgorithm="ECDSA_SHA_256")
         return answer["Signature"]
 
     def public_key(self) -> bytes:
@@ -40,12 +40,12 @@ class KmsSigner:
 
 
 def signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
-    """Whether the signature over a SHA-256 digest was made with that key's private half."""
+    """Whether the signature over a digest's bytes was made with that key's private half."""
     key = serialization.load_der_public_key(public_key)
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise SigningError(f"the evidence key is a {type(key).__name__}, expected an elliptic-curve key.")
     try:
-        key.verify(signature, digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
+        key.verify(signature, digest, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
         return False
     return True

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric import ec
 from moto import mock_aws
 
 BUCKET = "evidence"
@@ -23,7 +23,7 @@ class KeyInHand:
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
     def sign(self, digest: bytes) -> bytes:
-        return self.key.sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
+        return self.key.sign(digest, ec.ECDSA(hashes.SHA256()))
 
     def public_key(self) -> bytes:
         return self.key.public_key().public_bytes(

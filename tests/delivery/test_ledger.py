@@ -8,10 +8,11 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import boto3
 import pytest
 
 from delivery.ledger import Decision, Event, Ledger, LedgerError, chain_breaks, explain, read
-from delivery.signing import Signer
+from delivery.signing import KmsSigner, Signer, signed_by
 
 EVENTS = 20
 SEGMENT = 5
@@ -129,3 +130,12 @@ def test_the_explanation_walks_from_the_release_back_to_the_data() -> None:
     ]
     assert [event.decision.what for event in explain(events, "churn")] == ["deploy", "gate", "train", "snapshot"]
     assert explain(events, "other") == []
+
+
+def test_what_kms_signs_the_public_key_alone_can_check(s3: Any) -> None:
+    kms = boto3.client("kms", region_name="eu-west-1")
+    key = kms.create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")["KeyMetadata"]["KeyId"]
+    signer = KmsSigner(kms, key)
+    digest = bytes(32)
+    assert signed_by(signer.public_key(), digest, signer.sign(digest))
+    assert not signed_by(signer.public_key(), bytes(31) + b"x", signer.sign(digest))
