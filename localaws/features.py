@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import polars as pl
-
 from localaws import resources
 from localaws.announce import announce
 from localaws.errors import AwsError, ValidationException
@@ -22,7 +20,7 @@ from localaws.store import Body, Resource, Scope
 
 OFFLINE_DELAY = 300.0  # seconds of the clock until records are in the offline store (SageMaker: within 15 minutes)
 WAITING = "feature-offline"  # the store's kind for records on their way there
-TYPES = {"Integral": pl.Int64, "Fractional": pl.Float64, "String": pl.String}
+TYPES = {"Integral": "Int64", "Fractional": "Float64", "String": "String"}  # in polars, which is slow to import
 
 
 def operations(plane: Plane) -> Mapping[str, Operation]:
@@ -285,13 +283,15 @@ def flush(plane: Plane, scope: Scope, group: str) -> None:
 
 
 def _parquet(row: Resource, items: list[Resource]) -> bytes:
+    import polars as pl
+
     types = {feature["FeatureName"]: feature["FeatureType"] for feature in row.body["FeatureDefinitions"]}
     written = [datetime.fromtimestamp(item.body["at"], UTC) for item in items]
     columns: dict[str, Any] = {
         name: pl.Series(
             name,
             [_as_type(name, kind, item.body["record"].get(name)) for item in items],
-            dtype=TYPES[kind],
+            dtype=getattr(pl, TYPES[kind]),
         )
         for name, kind in types.items()
     }

@@ -12,11 +12,7 @@ import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import optuna
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import Trial, TrialState
+from typing import TYPE_CHECKING, Any
 
 from localaws import jobs, resources, training
 from localaws.announce import announce
@@ -28,7 +24,10 @@ from localaws.objects import Objects
 from localaws.plane import Plane
 from localaws.store import Body
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+if TYPE_CHECKING:  # a second of processor time at every start, for something that few starts need
+    import optuna
+    from optuna.trial import Trial
+
 log = logging.getLogger(__name__)
 GROUP = training.GROUP
 POLL = 0.5  # real seconds between two looks at what was asked of the tuning job itself
@@ -100,6 +99,8 @@ def goal(config: Mapping[str, Any], definition: Mapping[str, Any]) -> tuple[Body
 
 def space(ranges: Mapping[str, Any]) -> dict[str, Any]:
     """Each parameter with what it may be."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
     found: dict[str, Any] = {}
     for item in ranges.get("IntegerParameterRanges", ()):
         found[item["Name"]] = IntDistribution(int(item["MinValue"]), int(item["MaxValue"]), log=_is_log(item))
@@ -117,7 +118,10 @@ def _is_log(item: Mapping[str, str]) -> bool:
 
 
 def study_for(config: Mapping[str, Any], distributions: Mapping[str, Any], maximize: bool) -> optuna.Study:
+    import optuna
+
     seed = config.get("RandomSeed", 0)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler: optuna.samplers.BaseSampler = optuna.samplers.RandomSampler(seed)
     if config["Strategy"] in {"Bayesian", "Hyperband"}:
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=5, constant_liar=True)
@@ -204,6 +208,8 @@ class Tuning:
                 self._stop_children()
 
     def _over(self, study: optuna.Study, objective: Mapping[str, Any]) -> bool:
+        from optuna.trial import TrialState
+
         target = self.config.get("TuningJobCompletionCriteria", {}).get("TargetObjectiveMetricValue")
         if self.job.live.asked == "stop":
             return True
@@ -261,6 +267,8 @@ class Tuning:
     def _follow(
         self, study: optuna.Study, child: Child, objective: Mapping[str, Any], slots: threading.Semaphore
     ) -> None:
+        from optuna.trial import TrialState
+
         try:
             live = self.job.plane.board.get(child.arn)
             if live:
