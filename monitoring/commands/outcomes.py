@@ -25,12 +25,13 @@ from monitoring import publish
 from monitoring.capture import Span, instant
 from monitoring.commands.baseline import read_schema
 from monitoring.commands.window import variants_of
+from monitoring.outcomes.attribution import reliance_drift
 from monitoring.outcomes.decay import Decay
-from monitoring.outcomes.join import OUTCOME, PREDICTED, PROBABILITY, join
+from monitoring.outcomes.join import KEY, OUTCOME, PREDICTED, PROBABILITY, TIME, VARIANT, join
 from monitoring.outcomes.measures import HIGHER_IS_BETTER
 from monitoring.outcomes.quality import Asked, Quality, judge
 from monitoring.outcomes.received import read_outcomes, read_predictions
-from monitoring.outcomes.reference import Reference, reference_of
+from monitoring.outcomes.reference import Reference, inputs_of, reference_of
 from monitoring.report import outcomes as report
 from monitoring.storage import Folder, file, folder, listing
 from monitoring.table import format_of, frames
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "join outcomes to predictions and judge quality"
 STATE = "watch.json"
+ATTRIBUTED = 20_000  # rows that say what predictions follow; more would not say it better
 REFERENCE = "reference.json"
 
 
@@ -57,6 +59,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--horizon-hours", type=float, default=720.0, help="how far back predictions are joined")
     parser.add_argument("--slice-by", action="append", default=[], metavar="COLUMN", help="measure each of its values")
     parser.add_argument("--threshold", action="append", default=[], metavar="MEASURE=VALUE", help="what must be kept")
+    parser.add_argument(
+        "--attribution-hours", type=float, default=24.0, metavar="N", help="judge attribution drift on these; 0: do not"
+    )
     parser.add_argument("--endpoint", metavar="NAME", help="for whom signals are published")
     parser.add_argument("--publish", action="store_true", help="send signals to CloudWatch")
     parser.add_argument("--fail-on", choices=["quality"], help="exit with 4 when quality is surely lost")
@@ -75,7 +80,11 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
     looked, decay = recalled(place, name)
     asked = Asked(schema, now, args.slice_by, thresholds(args.threshold), _reference(args, outside), looked)
     quality = judge(_joined(args, asked, Span(since, now), outside), asked, decay)
-    document = quality.to_json() | {"endpoint": args.endpoint or "endpoint", "since": since.isoformat()}
+    document = quality.to_json() | {
+        "endpoint": args.endpoint or "endpoint",
+        "since": since.isoformat(),
+        "attribution": attribution(args, asked, outside),
+    }
     output.write("outcomes.json", json.dumps(document, allow_nan=False).encode())
     output.write("outcomes.html", report.page(document).encode(), "text/html; charset=utf-8")
     place.write(name, remembered(quality, looked).encode())
@@ -91,6 +100,23 @@ def _joined(args: argparse.Namespace, asked: Asked, span: Span, outside: Outside
     if unreadable:
         outside.say(f"{unreadable:,} records could not be read: {_reasons(seen.tally.reasons | told.tally.reasons)}")
     return join(seen.frame, told.frame)
+
+
+def attribution(args: argparse.Namespace, asked: Asked, outside: Outside) -> dict[str, Any]:
+    """Per variant: whether predictions of the last hours follow other inputs than the reference's did."""
+    known = asked.reference.reliance if asked.reference is not None else None
+    if known is None or args.attribution_hours <= 0:
+        return {}
+    names = list(known)
+    span = Span(asked.now - timedelta(hours=args.attribution_hours), asked.now)
+    capture, files = listing(args.capture, outside.s3)
+    seen = read_predictions(capture, variants_of(files), asked.schema, span, names).frame
+    found = {}
+    for (variant,), frame in sorted(seen.group_by(VARIANT), key=lambda each: str(each[0])):
+        some = frame.sort(TIME, KEY).gather_every(1 + frame.height // ATTRIBUTED)
+        drift = reliance_drift(list(known.values()), *inputs_of(some, asked.schema), names)
+        found[str(variant)] = drift.to_json()
+    return found
 
 
 def _reasons(reasons: Mapping[str, int]) -> str:
@@ -165,6 +191,7 @@ def labelled(frame: pl.DataFrame, schema: Schema, name: str) -> pl.DataFrame:
         pl.col(PREDICTED).cast(pl.String),
         probability.cast(pl.Float64).alias(PROBABILITY),
         pl.col(schema.target).cast(pl.String).alias(OUTCOME),
+        *(pl.col(each) for each in schema.names if not set(schema.names) - set(frame.columns)),
     ).drop_nulls(OUTCOME)
 
 

@@ -9,14 +9,16 @@ others, with bounds from resampling rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.outcomes.measures import FEWEST, Array, Measure
+from monitoring.outcomes.measures import FEWEST, Array, Measure, Truth
+
+Rows = NDArray[np.int64]
 
 VIOLATION = 0.90
 RESAMPLES = 200
@@ -51,9 +53,7 @@ class AttributionDrift:
 
 def shares(attributions: Array) -> Array:
     """Each feature's share of mean absolute attribution; even when there is none at all."""
-    size = np.abs(attributions).mean(axis=0)
-    total = size.sum()
-    return size / total if total > 0 else np.full(len(size), 1 / len(size))
+    return _as_shares(np.abs(attributions).mean(axis=0))
 
 
 def ndcg(baseline: Array, now: Array) -> float:
@@ -66,47 +66,80 @@ def ndcg(baseline: Array, now: Array) -> float:
 def attribution_drift(
     baseline: Sequence[float], attributions: Array, names: Sequence[str], seed: int = 0
 ) -> AttributionDrift:
-    """Drift of attributed rows [n, features] from the baseline's shares."""
-    if attributions.ndim != 2 or attributions.shape[1] != len(names) or len(baseline) != len(names):
-        raise ValueError(
-            f"attributions of shape {attributions.shape}, {len(baseline)} baseline shares and {len(names)} names: "
-            "one column and one share per feature are needed to compare them"
-        )
-    reference = np.asarray(baseline, dtype=np.float64)
-    reference = reference / reference.sum()
-    rows = attributions[np.isfinite(attributions).all(axis=1)]
-    if not len(rows):
-        nothing = Measure(None, None, None, 0)
-        return AttributionDrift(nothing, nothing, {}, enough=False)
-    now = shares(rows)
-    resampled = _resampled_shares(np.abs(rows), np.random.default_rng(seed))
-    return AttributionDrift(
-        ndcg=_bounded(ndcg(reference, now), [ndcg(reference, each) for each in resampled], len(rows)),
-        moved=_bounded(
-            float(np.abs(now - reference).sum() / 2),
-            [float(np.abs(each - reference).sum() / 2) for each in resampled],
-            len(rows),
-        ),
-        by_feature={name: float(change) for name, change in zip(names, now - reference, strict=True)},
-        enough=len(rows) >= FEWEST,
+    """Drift of an explainer's rows [n, features] from the baseline's shares."""
+    if attributions.ndim != 2:
+        raise ValueError(f"attributions have shape {attributions.shape}, expected a row per prediction")
+    size = np.abs(attributions[np.isfinite(attributions).all(axis=1)])
+    n, width = size.shape
+    return _drift(
+        baseline, names, lambda rows: size[rows].mean(axis=0), n=n, width=width, resamples=RESAMPLES, seed=seed
     )
 
 
-def _resampled_shares(size: Array, dice: np.random.Generator) -> list[Array]:
-    n = len(size)
-    found = []
-    for _ in range(RESAMPLES):
-        total = dice.multinomial(n, np.full(n, 1 / n)) @ size
-        found.append(total / total.sum() if total.sum() > 0 else np.full(size.shape[1], 1 / size.shape[1]))
-    return found
+def reliance_drift(
+    baseline: Sequence[float],
+    columns: Array,
+    prediction: Array,
+    categories: Truth,
+    names: Sequence[str],
+    *,
+    resamples: int = 30,
+    seed: int = 0,
+) -> AttributionDrift:
+    """Drift of what predictions follow, from captured inputs [n, features] and answers alone."""
+
+    def of(rows: Rows) -> Array:
+        return reliance(columns[rows], prediction[rows], categories)
+
+    n, width = columns.shape
+    return _drift(baseline, names, of, n=n, width=width, resamples=resamples, seed=seed)
 
 
-def _bounded(value: float, resampled: list[float], n: int) -> Measure:
+def _drift(
+    baseline: Sequence[float],
+    names: Sequence[str],
+    of: Callable[[Rows], Array],
+    *,
+    n: int,
+    width: int,
+    resamples: int,
+    seed: int,
+) -> AttributionDrift:
+    """Compare with the baseline's shares, with bounds from measuring resampled rows the same way."""
+    if width != len(names) or len(baseline) != len(names):
+        raise ValueError(
+            f"{width} columns, {len(baseline)} baseline shares and {len(names)} names: "
+            "one column and one share per feature are needed to compare them"
+        )
+    if not n:
+        nothing = Measure(None, None, None, 0)
+        return AttributionDrift(nothing, nothing, {}, enough=False)
+    dice, reference = np.random.default_rng(seed), _as_shares(np.asarray(baseline, dtype=np.float64))
+    now = _as_shares(of(np.arange(n)))
+    others = [_as_shares(of(dice.integers(0, n, n))) for _ in range(resamples)]
+    return AttributionDrift(
+        ndcg=_bounded(ndcg(reference, now), [ndcg(reference, each) for each in others], n),
+        moved=_bounded(_moved(reference, now), [_moved(reference, each) for each in others], n),
+        by_feature={name: float(change) for name, change in zip(names, now - reference, strict=True)},
+        enough=n >= FEWEST,
+    )
+
+
+def _moved(before: Array, after: Array) -> float:
+    return float(np.abs(after - before).sum() / 2)
+
+
+def _as_shares(size: Array) -> Array:
+    total = size.sum()
+    return size / total if total > 0 else np.full(len(size), 1 / len(size))
+
+
+def _bounded(value: float, resampled: Sequence[float], n: int) -> Measure:
     low, high = np.quantile(resampled, [0.025, 0.975])
     return Measure(value, min(value, float(low)), max(value, float(high)), n)
 
 
-def reliance(columns: Array, prediction: Array, categories: NDArray[np.bool_]) -> Array:
+def reliance(columns: Array, prediction: Array, categories: Truth) -> Array:
     """Per column: the share of the prediction's variance that its bins (or levels) explain, one column at a time.
 
     Numbers are cut into bins of equal counts; missing values are a bin of their own. It sees no interactions, and

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import polars as pl
 
 from contract.records import RecordError, Schema, known_fields
+from monitoring.outcomes.attribution import reliance
 from monitoring.outcomes.decay import Misses, misses_by_class, misses_of_numbers
 from monitoring.outcomes.estimate import AS_GIVEN, Calibrator
 from monitoring.outcomes.join import OUTCOME, PREDICTED, PROBABILITY
-from monitoring.outcomes.measures import Measure, of_classes, of_numbers
+from monitoring.outcomes.measures import Array, Measure, Truth, of_classes, of_numbers
 
 VERSION = 1
 USUAL = 0.9
@@ -28,6 +29,8 @@ class Reference:
     misses: Mapping[str, Misses]
     usual_error: float | None = None
     calibrator: Calibrator = AS_GIVEN
+    reliance: Mapping[str, float] | None = None
+    """How much of the prediction each input explains, where the labelled rows had the inputs."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -36,6 +39,7 @@ class Reference:
             "misses": {name: {"n": each.n, "misses": each.misses} for name, each in self.misses.items()},
             "usual_error": self.usual_error,
             "calibrator": self.calibrator.to_json(),
+            "reliance": None if self.reliance is None else dict(self.reliance),
         }
 
     @classmethod
@@ -50,11 +54,19 @@ class Reference:
             {name: Misses(**known_fields(Misses, each)) for name, each in fields["misses"].items()},
             fields["usual_error"],
             Calibrator.from_json(fields["calibrator"]),
+            fields.get("reliance"),
         )
 
 
 def reference_of(known: pl.DataFrame, schema: Schema) -> Reference:
-    """From predictions whose outcome is known."""
+    """From predictions whose outcome is known; with their inputs, if they are there."""
+    found = _quality_of(known, schema)
+    if set(schema.names) - set(known.columns):
+        return found
+    return replace(found, reliance=dict(zip(schema.names, reliance(*inputs_of(known, schema)).tolist(), strict=True)))
+
+
+def _quality_of(known: pl.DataFrame, schema: Schema) -> Reference:
     if not known.height:
         raise RecordError("no labelled rows: a quality reference needs predictions with their outcomes")
     found = measures_of(known, schema)
@@ -65,6 +77,23 @@ def reference_of(known: pl.DataFrame, schema: Schema) -> Reference:
     misses = misses_by_class(*labels_of(known), schema.classes)
     chance, right = confidence_of(known, schema)
     return Reference(found, misses, None, Calibrator.learn(chance, right))
+
+
+def inputs_of(frame: pl.DataFrame, schema: Schema) -> tuple[Array, Array, Truth]:
+    """Inputs as numbers (codes for levels), what the model answered as a number, and which are categories."""
+    columns = [
+        frame[each.name].cast(pl.String).rank("dense").cast(pl.Float64)
+        if each.is_category
+        else frame[each.name].cast(pl.Float64, strict=False)
+        for each in schema.columns
+    ]
+    matrix = np.column_stack([each.to_numpy().astype(np.float64) for each in columns])
+    answer = frame[PREDICTED if schema.task == "regression" or not frame[PROBABILITY].count() else PROBABILITY]
+    if schema.task == "classification" and answer.dtype == pl.String:
+        answer = answer == schema.classes[-1]
+    told = answer.cast(pl.Float64, strict=False).to_numpy().astype(np.float64)
+    known = np.isfinite(told)
+    return matrix[known], told[known], np.array([each.is_category for each in schema.columns])
 
 
 def measures_of(known: pl.DataFrame, schema: Schema) -> dict[str, Measure]:

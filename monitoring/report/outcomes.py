@@ -32,6 +32,13 @@ def page(report: Mapping[str, Any]) -> str:
         Section("Compared with the reference", _reference(report), "On labelled rows the model was not trained on.")
         if report["reference"]
         else None,
+        Section(
+            "What predictions follow", _attribution(report),
+            "How the order of the inputs by importance agrees with the reference (NDCG; surely below 0.9 is drift), "
+            "and the inputs whose share moved most.",
+        )
+        if report.get("attribution")
+        else None,
         Section("What was received", _received(report)),
     ]  # fmt: skip
     kept = [each for each in sections if each is not None]
@@ -152,6 +159,16 @@ def _reference(report: Mapping[str, Any]) -> str:
     ]
     headings = ["Measure", "Reference", *(part["variant"] for part in _whole(report))]
     return table(headings, rows, "Compared with the reference")
+
+
+def _attribution(report: Mapping[str, Any]) -> str:
+    rows = []
+    for variant, found in report["attribution"].items():
+        most = sorted(found["by_feature"].items(), key=lambda each: -abs(each[1]))[:5]
+        moved = ", ".join(f"{name} {100 * change:+.1f} points" for name, change in most)
+        said = "drift" if found["drifted"] else "as before" if found["enough"] else "too few rows"
+        rows.append([text(variant), text(said), _measure(found["ndcg"]), _measure(found["moved"]), text(moved)])
+    return table(["Variant", "", "NDCG", "Share moved", "Moved most"], rows, "Attribution drift")
 
 
 def _received(report: Mapping[str, Any]) -> str:

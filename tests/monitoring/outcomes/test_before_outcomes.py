@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from monitoring.outcomes import measures
-from monitoring.outcomes.attribution import attribution_drift, ndcg, reliance, shares
+from monitoring.outcomes.attribution import attribution_drift, ndcg, reliance, reliance_drift, shares
 from monitoring.outcomes.estimate import Calibrator, estimate_of_confidence, estimate_of_two_classes
 
 
@@ -95,4 +95,7 @@ def test_reliance_finds_the_columns_a_prediction_follows() -> None:
     assert found[0] > 0.8
     assert found[1] < 0.01
     assert 0.005 < found[2] < 0.1
+    kinds, names = np.array([False, False, True]), ["a", "b", "c"]
+    assert not reliance_drift(list(found), columns, prediction, kinds, names).drifted
+    assert reliance_drift(list(found), columns, columns[:, 1], kinds, names).drifted
     assert reliance(columns, np.ones(4000), np.array([False, False, True])).sum() == 0

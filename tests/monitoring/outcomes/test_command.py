@@ -137,6 +137,32 @@ def test_a_model_that_turned_is_found_by_the_watch_over_its_classes(desk: Desk) 
     assert set(desk.written()["decayed"]["champion"]) == {"no", "yes"}
 
 
+def test_predictions_that_follow_other_inputs_than_before_are_attribution_drift(desk: Desk) -> None:
+    def labelled(column: str) -> Path:
+        """Rows of a model that follows one column."""
+        dice = random.Random(2)
+        rows = [{"age": dice.gauss(40, 10), "income": dice.lognormvariate(10, 0.5)} for _ in range(2000)]
+        middle = {"age": 40.0, "income": 22_000.0}[column]
+        chance = [1 / (1 + 2.7 ** (4 * (1 - each[column] / middle))) for each in rows]
+        path = desk.place / f"{column}.parquet"
+        pl.DataFrame(rows).with_columns(
+            pl.lit("north").alias("region"),
+            pl.Series("predicted_probability", chance),
+            pl.Series("predicted", ["yes" if each > 0.5 else "no" for each in chance]),
+            pl.Series("churned", ["yes" if dice.random() < each else "no" for each in chance]),
+        ).write_parquet(path)
+        return path
+
+    desk.traffic()
+    for column, drifted in (("age", False), ("income", True)):
+        assert desk.run("--labelled", str(labelled(column))) == 0
+        assert desk.run("--reference", str(desk.place / "out" / "reference.json")) == 0
+        found = desk.written()["attribution"]["champion"]
+        assert found["enough"]
+        assert found["drifted"] is drifted
+    assert "Attribution drift" in (desk.place / "out" / "outcomes.html").read_text()
+
+
 def test_running_again_changes_nothing(desk: Desk) -> None:
     reference = desk.reference()
     desk.traffic()
