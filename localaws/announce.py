@@ -45,7 +45,11 @@ def _shown(shape: Shape, value: Any) -> Any:
     match shape:
         case StructureShape():
             members = shape.members
-            return {name: _shown(members[name], inner) for name, inner in value.items() if name in members}
+            return {
+                name: _shown(members[name], inner)
+                for name, inner in value.items()
+                if name in members and inner is not None
+            }
         case ListShape():
             return [_shown(shape.member, inner) for inner in value]
         case MapShape():
