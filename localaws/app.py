@@ -51,12 +51,16 @@ def start(settings: Settings, *, clock: Clock | None = None, runner: Runner | No
 
 def compose(settings: Settings, url: str, *, clock: Clock | None = None, runner: Runner | None = None) -> Plane:
     store = Store(settings.state)
-    gateway = Gateway(store, behind.remote(settings.behind) if settings.behind else behind.moto())
+    clock = clock or Clock.from_text(settings.clock)
+    closers: list[Callable[[], None]] = []
+    application = behind.remote(settings.behind) if settings.behind else behind.moto()
+    if settings.state and not settings.behind:
+        application, close = behind.remembered(application, settings.state, clock)
+        closers.append(close)
+    gateway = Gateway(store, application)
     if not settings.behind:
         gateway.account_of = behind.moto_account
-    clock = clock or Clock.from_text(settings.clock)
     watch, courier = Watch(clock, store), Courier(clock)
-    closers: list[Callable[[], None]] = []
     if runner is None:
         runner = local_runner(settings)
         closers.append(runner.close)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import http.client
 import os
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from localaws import bucket_policies
 from localaws.clock import Clock
 from localaws.gateway import Application, Environ, StartResponse, read_body
+from localaws.journal import Journal, keep, replay
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "trailer", "upgrade", "content-length", "host"}
 
@@ -83,7 +85,38 @@ def remote(url: str) -> Application:
     return application
 
 
-def follow(clock: Clock) -> Callable[[], None]:
+def remembered(application: Application, folder: Path, clock: Clock) -> tuple[Application, Callable[[], None]]:
+    """What stands behind with its past done again and its future written down; and how to close the journal."""
+    journal = Journal(folder / "behind.sqlite")
+    past = _Past()
+    undo = follow(past)
+    try:
+        replay(application, journal, past.move)
+    finally:
+        undo()
+    return keep(application, journal, clock.now), journal.close
+
+
+class _Past:
+    """The time of a replayed change."""
+
+    def __init__(self) -> None:
+        self._at = 0.0
+
+    def move(self, at: float) -> None:
+        self._at = at
+
+    def moment(self) -> datetime:
+        return datetime.fromtimestamp(self._at, UTC)
+
+
+class Telling(Protocol):
+    """What tells the time."""
+
+    def moment(self) -> datetime: ...
+
+
+def follow(clock: Telling) -> Callable[[], None]:
     """Let moto's log groups and objects live in our clock's time; what comes back undoes it.
 
     Log events that seem too old or too new are dropped, so with a clock that is not the wall's none would be kept.

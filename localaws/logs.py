@@ -35,11 +35,18 @@ class LogStream:
             self._waiting.clear()
         if not events:
             return
-        self._make()
         for start in range(0, len(events), BATCH):
-            self._logs.put_log_events(
-                logGroupName=self.group, logStreamName=self.stream, logEvents=events[start : start + BATCH]
-            )
+            self._send(events[start : start + BATCH])
+
+    def _send(self, events: list[dict[str, Any]]) -> None:
+        for _ in range(2):  # a group that was deleted meanwhile is made again
+            self._make()
+            try:
+                self._logs.put_log_events(logGroupName=self.group, logStreamName=self.stream, logEvents=events)
+            except self._logs.exceptions.ResourceNotFoundException:
+                self._made = False
+            else:
+                return
 
     def _make(self) -> None:
         if self._made:

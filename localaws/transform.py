@@ -14,8 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from jsonpath_ng.ext import parse as parse_path
-
 from localaws import jobs, resources
 from localaws.announce import announce
 from localaws.endpoints.connections import Answer, BrokenError, Connections, TimedOutError
@@ -75,6 +73,8 @@ def check(params: Mapping[str, Any]) -> None:
 
 
 def _path(text: str) -> Any:
+    from jsonpath_ng.ext import parse as parse_path
+
     try:
         return parse_path(text)
     except Exception as error:
@@ -128,7 +128,7 @@ def written(value: Any, content_type: str) -> bytes:
 
 def found(filtering: str, value: Any) -> Any:
     """What a path finds: one value, or the list of several."""
-    values = [match.value for match in parse_path(filtering).find(value)]
+    values = [match.value for match in _path(filtering).find(value)]
     several = any(sign in filtering for sign in ("*", ":", ",", "?"))
     return values if several or len(values) != 1 else values[0]
 

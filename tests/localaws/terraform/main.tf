@@ -14,6 +14,12 @@ variable "release" {
   default = "one"
 }
 
+variable "everything" {
+  type        = bool
+  default     = true
+  description = "also what the provider itself waits long for, whatever the answers: lifecycle rules 55 s, queues 50 s"
+}
+
 locals {
   name  = "harbour"
   image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/slipway-local/echo:1"
@@ -135,6 +141,7 @@ resource "aws_s3_bucket_ownership_controls" "data" {
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "data" {
+  count  = var.everything ? 1 : 0
   bucket = aws_s3_bucket.data.id
   rule {
     id     = "expire-capture"
@@ -546,22 +553,25 @@ resource "aws_sns_topic_policy" "alarms" {
 }
 
 resource "aws_sqs_queue" "alarms" {
+  count                   = var.everything ? 1 : 0
   name                    = "${local.name}-alarms"
   sqs_managed_sse_enabled = true
 }
 
 resource "aws_sqs_queue_policy" "alarms" {
-  queue_url = aws_sqs_queue.alarms.id
+  count     = var.everything ? 1 : 0
+  queue_url = aws_sqs_queue.alarms[0].id
   policy = jsonencode({ Version = "2012-10-17", Statement = [{
     Sid    = "Deliver", Effect = "Allow", Principal = { Service = "sns.amazonaws.com" },
-    Action = "sqs:SendMessage", Resource = aws_sqs_queue.alarms.arn
+    Action = "sqs:SendMessage", Resource = aws_sqs_queue.alarms[0].arn
   }] })
 }
 
 resource "aws_sns_topic_subscription" "queue" {
+  count     = var.everything ? 1 : 0
   topic_arn = aws_sns_topic.alarms.arn
   protocol  = "sqs"
-  endpoint  = aws_sqs_queue.alarms.arn
+  endpoint  = aws_sqs_queue.alarms[0].arn
 }
 
 resource "aws_sns_topic_subscription" "mail" {
@@ -656,8 +666,8 @@ resource "aws_cloudwatch_event_rule" "approved" {
 
 resource "aws_cloudwatch_event_target" "approved" {
   rule      = aws_cloudwatch_event_rule.approved.name
-  target_id = "queue"
-  arn       = aws_sqs_queue.alarms.arn
+  target_id = "topic"
+  arn       = aws_sns_topic.alarms.arn
 }
 
 resource "aws_cloudwatch_event_target" "pipeline" {

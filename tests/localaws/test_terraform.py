@@ -1,0 +1,127 @@
+"""The real Terraform binary with the real AWS provider: every type of resource the platform needs, its whole life."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from delivery.engine.machine import cli_config
+from localaws.app import App
+
+PROGRAM = Path(__file__).parent / "terraform" / "main.tf"
+EVERYTHING = os.environ.get("SLIPWAY_TF_EVERYTHING", "")  # any value: also what the provider waits long for
+
+
+class Terraform:
+    """One folder with the program, its state, and a URL."""
+
+    def __init__(self, folder: Path, url: str, config: Path) -> None:
+        self.folder = folder
+        shutil.copy(PROGRAM, folder)
+        (folder / "model.tar.gz").write_bytes(archive())
+        self.environment = os.environ | {
+            "TF_CLI_CONFIG_FILE": str(config),
+            "TF_IN_AUTOMATION": "1",
+            "TF_VAR_url": url,
+            "TF_VAR_everything": "true" if EVERYTHING else "false",
+        }
+
+    def run(self, *arguments: str, release: str = "one") -> tuple[int, str]:
+        result = subprocess.run(
+            ["terraform", *arguments, "-no-color"],
+            cwd=self.folder,
+            env=self.environment | {"TF_VAR_release": release},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        return result.returncode, result.stdout + result.stderr
+
+    def apply(self, release: str) -> None:
+        code, text = self.run("apply", "-auto-approve", "-parallelism=20", release=release)
+        assert code == 0, text[-3000:]
+
+    def plan_is_empty(self, release: str) -> bool:
+        code, text = self.run("plan", "-detailed-exitcode", release=release)
+        assert code == 0, text[-3000:]
+        return "No changes" in text
+
+
+def archive() -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("empty"))
+    return packed.getvalue()
+
+
+@pytest.fixture
+def terraform(app: App, tmp_path: Path) -> Terraform:
+    config = cli_config(tmp_path / "config")
+    if shutil.which("terraform") is None or config is None:
+        pytest.skip("needs terraform and a mirror of the AWS provider (SLIPWAY_TF_MIRROR)")
+    folder = tmp_path / "program"
+    folder.mkdir()
+    terraform = Terraform(folder, app.url, config)
+    code, text = terraform.run("init", "-input=false")
+    assert code == 0, text
+    return terraform
+
+
+class Load:
+    """Requests to the endpoint, one after the other, until told to stop."""
+
+    def __init__(self, runtime: Any) -> None:
+        self.versions: set[str] = set()
+        self.failures: list[str] = []
+        self._runtime = runtime
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        while not self._stop.is_set():
+            try:
+                answer = self._runtime.invoke_endpoint(EndpointName="harbour", ContentType="text/csv", Body=b"1,2")
+                self.versions.add(json.loads(answer["Body"].read())["version"])
+            except Exception as error:  # noqa: BLE001  every kind of failure counts
+                self.failures.append(str(error))
+            self._stop.wait(0.05)
+
+
+@pytest.mark.terraform
+def test_the_platform_is_applied_updated_under_load_and_destroyed(
+    terraform: Terraform, app: App, client: Callable[..., Any]
+) -> None:
+    terraform.apply("one")
+    assert terraform.plan_is_empty("one")
+    with Load(client("sagemaker-runtime")) as load:
+        terraform.apply("two")
+    assert load.failures == []
+    assert load.versions == {"one", "two"}
+    assert terraform.plan_is_empty("two")
+    code, text = terraform.run("destroy", "-auto-approve", "-parallelism=20", release="two")
+    assert code == 0, text[-3000:]
+    left = [row.arn for scope in app.plane.store.scopes() for kind in KINDS for row in scope.all(kind)]
+    assert left == []
+    assert client("s3").list_buckets()["Buckets"] == []
+
+
+KINDS = ("model", "endpoint-config", "endpoint", "pipeline", "model-package-group", "feature-group", "alarm", "budget")
