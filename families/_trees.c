@@ -1,8 +1,9 @@
 /* Answers of a tree ensemble for the input matrix; what the arrays mean is said in families/fastform/compiled.py.
  *
- * Rows go through a tree eight at a time (or one row through eight trees), so that the processor waits for eight loads
- * at once and guesses no branch. A row's scores are always added in the order of the trees: answers do not depend on
- * which rows are asked together.
+ * Nothing here waits for a guess at a branch. One row goes through eight trees at once. Eight rows go through one tree at
+ * once: through a small one by QuickScorer's way (Lucchese and others, 2015), where each comparison that sends a row right
+ * strikes out the leaves it leaves behind, and the first one standing is the row's; through a large one step by step.
+ * A row's scores are always added in the order of the trees: answers do not depend on which rows are asked together.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -12,6 +13,7 @@
 
 #define LANES 8
 #define LARGEST 1e30             /* numbers beyond are read as this, as families/encoding.py says */
+#define MOST_LEAVES 64           /* of a tree whose leaves fit in one word */
 #define BLOCK 64                 /* rows prepared at a time: they and a tree fit in the nearest cache */
 #define RELEASE_LOCK_FROM 64     /* rows; for fewer, handing the interpreter lock over costs more than it gives */
 
@@ -29,6 +31,29 @@ typedef struct {
     int64_t column;
 } Feature;
 
+/* A comparison of a small tree, and the leaves that stay when it sends a row right. */
+typedef struct {
+    double threshold;
+    uint64_t feature;
+    int64_t staying;
+} Split;
+
+/* A small tree's part of the arrays of splits and of their leaves from left to right; no leaves for a large tree. */
+typedef struct {
+    Py_ssize_t first_split, splits, first_leaf, leaves;
+} Small;
+
+#if defined(__GNUC__)
+typedef double Doubles __attribute__((vector_size(32)));
+typedef int64_t Words __attribute__((vector_size(32)));
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__)
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v3", "default")))
+#endif
+#endif
+#ifndef FOR_EACH_PROCESSOR
+#define FOR_EACH_PROCESSOR
+#endif
+
 enum { NODES, LEAVES, ROOTS, DEPTHS, TARGETS, FEATURES, TABLES, START, ARRAYS };
 enum { IDENTITY, LOGISTIC, SOFTMAX, COMPLEMENT };
 
@@ -38,6 +63,9 @@ typedef struct {
     Py_ssize_t width, features, trees, targets, outputs;
     double divisor;
     int link, single;
+    Small *small;
+    Split *splits;
+    double *small_leaves;
 } Forest;
 
 static double prepared(const Forest *self, const Feature *feature, const double *row)
@@ -97,32 +125,63 @@ static void scores_of_row(const Forest *self, const double *x, double *scores)
     }
 }
 
-static void scores_of_lanes(const Forest *self, const double *x, double *scores)
+/* `x` holds eight rows feature by feature; so do the functions below. */
+static void scores_of_large(const Forest *self, Py_ssize_t tree, const double *x, double *scores)
 {
     const Node *nodes = self->held[NODES].buf;
     const double *leaves = self->held[LEAVES].buf;
-    const uint32_t *roots = self->held[ROOTS].buf, *depths = self->held[DEPTHS].buf, *targets = self->held[TARGETS].buf;
-    const Py_ssize_t width = self->features;
-    for (Py_ssize_t tree = 0; tree < self->trees; tree++) {
-        uint32_t at[LANES], depth = depths[tree];
+    uint32_t at[LANES], depth = ((const uint32_t *)self->held[DEPTHS].buf)[tree];
+    for (int lane = 0; lane < LANES; lane++) {
+        at[lane] = ((const uint32_t *)self->held[ROOTS].buf)[tree];
+    }
+    for (uint32_t step = 0; step < depth; step++) {
+        uint32_t moved = 0;
         for (int lane = 0; lane < LANES; lane++) {
-            at[lane] = roots[tree];
+            const Node *node = nodes + at[lane];
+            uint32_t to = node->left + !(x[node->feature * LANES + lane] <= node->threshold);
+            moved |= to ^ at[lane];
+            at[lane] = to;
         }
-        for (uint32_t step = 0; step < depth; step++) {
-            uint32_t moved = 0;
-            for (int lane = 0; lane < LANES; lane++) {
-                const Node *node = nodes + at[lane];
-                uint32_t to = node->left + !(x[lane * width + node->feature] <= node->threshold);
-                moved |= to ^ at[lane];
-                at[lane] = to;
-            }
-            if (!moved) {
-                break;
-            }
+        if (!moved) {
+            break;
         }
+    }
+    for (int lane = 0; lane < LANES; lane++) {
+        scores[lane * self->targets] += leaves[at[lane]];
+    }
+}
+
+FOR_EACH_PROCESSOR
+static void scores_of_small(const Small *tree, const Split *splits, const double *leaves, Py_ssize_t targets,
+                            const double *x, double *scores)
+{
+    const Split *split = splits + tree->first_split, *end = split + tree->splits;
+    int64_t standing[LANES];
+#if defined(__GNUC__)
+    Words low = {-1, -1, -1, -1}, high = low;
+    for (; split < end; split++) {
+        Doubles threshold = {split->threshold, split->threshold, split->threshold, split->threshold};
+        Words staying = {split->staying, split->staying, split->staying, split->staying};
+        Doubles first, second;
+        memcpy(&first, x + split->feature * LANES, sizeof first);
+        memcpy(&second, x + split->feature * LANES + LANES / 2, sizeof second);
+        low &= (first <= threshold) | staying;
+        high &= (second <= threshold) | staying;
+    }
+    memcpy(standing, &low, sizeof low);
+    memcpy(standing + LANES / 2, &high, sizeof high);
+#else
+    for (int lane = 0; lane < LANES; lane++) {
+        standing[lane] = -1;
+    }
+    for (; split < end; split++) {
         for (int lane = 0; lane < LANES; lane++) {
-            scores[lane * self->targets + targets[tree]] += leaves[at[lane]];
+            standing[lane] &= -(int64_t)(x[split->feature * LANES + lane] <= split->threshold) | split->staying;
         }
+    }
+#endif
+    for (int lane = 0; lane < LANES; lane++) {
+        scores[lane * targets] += leaves[tree->first_leaf + __builtin_ctzll((uint64_t)standing[lane])];
     }
 }
 
@@ -156,23 +215,34 @@ static void answer_of(const Forest *self, const double *scores, double *answer)
 static void predict(const Forest *self, const double *rows, Py_ssize_t count, double *answers, double *room)
 {
     const Feature *features = self->held[FEATURES].buf;
-    double *prepared_rows = room, *scores = room + BLOCK * self->features;
+    const uint32_t *targets = self->held[TARGETS].buf;
+    double *x = room, *scores = room + BLOCK * self->features;
     for (Py_ssize_t first = 0; first < count; first += BLOCK) {
-        Py_ssize_t some = count - first < BLOCK ? count - first : BLOCK, row = 0;
+        const Py_ssize_t some = count - first < BLOCK ? count - first : BLOCK, together = some - some % LANES;
         for (Py_ssize_t i = 0; i < some; i++) {
-            for (Py_ssize_t j = 0; j < self->features; j++) {
-                prepared_rows[i * self->features + j] = prepared(self, features + j, rows + (first + i) * self->width);
+            const double *row = rows + (first + i) * self->width;
+            double *to = i < together ? x + (i - i % LANES) * self->features + i % LANES : x + i * self->features;
+            for (Py_ssize_t j = 0; j < self->features; j++, to += i < together ? LANES : 1) {
+                *to = prepared(self, features + j, row);
             }
         }
         memset(scores, 0, (size_t)(some * self->targets) * sizeof(double));
-        for (; row + LANES <= some; row += LANES) {
-            scores_of_lanes(self, prepared_rows + row * self->features, scores + row * self->targets);
+        for (Py_ssize_t tree = 0; together && tree < self->trees; tree++) {
+            const Small *small = self->small + tree;
+            double *score = scores + targets[tree];
+            for (Py_ssize_t i = 0; i < together; i += LANES, score += LANES * self->targets) {
+                if (small->leaves) {
+                    scores_of_small(small, self->splits, self->small_leaves, self->targets, x + i * self->features, score);
+                } else {
+                    scores_of_large(self, tree, x + i * self->features, score);
+                }
+            }
         }
-        for (; row < some; row++) {
-            scores_of_row(self, prepared_rows + row * self->features, scores + row * self->targets);
+        for (Py_ssize_t i = together; i < some; i++) {
+            scores_of_row(self, x + i * self->features, scores + i * self->targets);
         }
-        for (row = 0; row < some; row++) {
-            answer_of(self, scores + row * self->targets, answers + (first + row) * self->outputs);
+        for (Py_ssize_t i = 0; i < some; i++) {
+            answer_of(self, scores + i * self->targets, answers + (first + i) * self->outputs);
         }
     }
 }
@@ -219,6 +289,9 @@ static PyObject *forest_predict(Forest *self, PyObject *const *arguments, Py_ssi
 
 static void forest_dealloc(Forest *self)
 {
+    PyMem_Free(self->small);
+    PyMem_Free(self->splits);
+    PyMem_Free(self->small_leaves);
     for (int array = 0; array < ARRAYS; array++) {
         if (self->held[array].obj != NULL) {
             PyBuffer_Release(&self->held[array]);
@@ -265,6 +338,57 @@ static int is_sound(const Forest *self)
            self->held[START].len == self->targets * (Py_ssize_t)sizeof(double);
 }
 
+static Py_ssize_t leaves_below(const Node *nodes, uint32_t at, Py_ssize_t most)
+{
+    if (nodes[at].left == at || most < 1) {
+        return 1;
+    }
+    Py_ssize_t left = leaves_below(nodes, nodes[at].left, most - 1);
+    return left > most ? left : left + leaves_below(nodes, nodes[at].left + 1, most - left);
+}
+
+/* Write down a small tree below a node; answers how many leaves there were. */
+static Py_ssize_t write_small(Forest *self, Small *tree, uint32_t at)
+{
+    const Node *node = (const Node *)self->held[NODES].buf + at;
+    if (node->left == at) {
+        self->small_leaves[tree->first_leaf + tree->leaves++] = ((const double *)self->held[LEAVES].buf)[at];
+        return 1;
+    }
+    Py_ssize_t before = tree->leaves, place = tree->first_split + tree->splits++;
+    Py_ssize_t left = write_small(self, tree, node->left);
+    uint64_t struck = left < MOST_LEAVES ? (((uint64_t)1 << left) - 1) << before : ~(uint64_t)0;
+    self->splits[place] = (Split){node->threshold, node->feature, (int64_t)~struck};
+    return left + write_small(self, tree, node->left + 1);
+}
+
+static int find_small_trees(Forest *self)
+{
+    const Node *nodes = self->held[NODES].buf;
+    const uint32_t *roots = self->held[ROOTS].buf;
+    size_t count = (size_t)(self->held[NODES].len / (Py_ssize_t)sizeof(Node)) + 1;
+    Py_ssize_t splits = 0, leaves = 0;
+    self->small = PyMem_Calloc((size_t)self->trees + 1, sizeof(Small));
+    self->splits = PyMem_Calloc(count, sizeof(Split));
+    self->small_leaves = PyMem_Calloc(count, sizeof(double));
+    if (self->small == NULL || self->splits == NULL || self->small_leaves == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < self->trees; i++) {
+        Small *tree = self->small + i;
+        tree->first_split = splits;
+        tree->first_leaf = leaves;
+        Py_ssize_t below = leaves_below(nodes, roots[i], MOST_LEAVES);
+        if (below <= MOST_LEAVES && (size_t)(leaves + below) <= count && (size_t)(splits + below) <= count) {
+            write_small(self, tree, roots[i]);
+            splits += tree->splits;
+            leaves += tree->leaves;
+        }
+    }
+    return 0;
+}
+
 static PyObject *forest_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
     PyObject *given[ARRAYS];
@@ -300,6 +424,10 @@ static PyObject *forest_new(PyTypeObject *type, PyObject *arguments, PyObject *k
     self->trees = self->held[ROOTS].len / (Py_ssize_t)sizeof(uint32_t);
     if (!is_sound(self)) {
         PyErr_SetString(PyExc_ValueError, "the arrays of the trees do not fit each other");
+        Py_DECREF(self);
+        return NULL;
+    }
+    if (find_small_trees(self) != 0) {
         Py_DECREF(self);
         return NULL;
     }

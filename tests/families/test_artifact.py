@@ -13,8 +13,11 @@ import pytest
 
 from contract.records import Column, Manifest, Schema
 from families.artifact import ArtifactError, pack, seal, unpack, verify
+from families.discovery import discover
+from families.family import Table, TreeEnsemble
 from families.fast import FastModel
 from families.forest import FEATURE, NODE, TreeModel
+from families.hyperparameters import read_all
 
 SCHEMA = Schema((Column("a", "number"),), "y", "regression")
 
@@ -141,6 +144,20 @@ def test_damaged_trees_say_what_to_do_and_lead_nowhere() -> None:
             TreeModel(trees(whole | {name: damage}))
     with pytest.raises(ArtifactError, match="pack the artifact again"):
         TreeModel(b"not arrays")
+
+
+def test_small_and_large_trees_answer_alike(make_table: Callable[[str, int, int], Table]) -> None:
+    """A forest whose trees have more leaves than a word has bits goes another way through the compiled code."""
+    table = make_table("binary", 1500, 0)
+    family = discover()["hist_gradient_boosting"]
+    for leaves in ("64", "65", "300"):
+        given = {**family.quick, "max_leaf_nodes": leaves, "min_samples_leaf": "1", "max_iter": "4"}
+        model = family.fit(table, read_all(family.hyperparameters, given), seed=0)
+        assert isinstance(model, TreeEnsemble)
+        form = model.fast_form()
+        assert form is not None
+        answers = TreeModel(model.tree_form()).predict(table.rows)
+        np.testing.assert_allclose(answers, FastModel(form).predict(table.rows), rtol=1e-12, atol=1e-12)
 
 
 def trees(arrays: dict[str, Any]) -> bytes:
