@@ -104,13 +104,14 @@ def evaluate(model: Predictor, table: Table, *, split: str, seed: int, slices: S
         len(table.target),
         split,
         scores(answers, table.target, table.schema, seed=seed),
-        tuple(_slices(table, answers, _sliced_columns(table.schema, slices))),
+        tuple(_slices(table, answers, sliced_columns(table.schema, slices))),
         answers,
         table.target,
     )
 
 
-def _sliced_columns(schema: Schema, wanted: Sequence[str]) -> list[int]:
+def sliced_columns(schema: Schema, wanted: Sequence[str]) -> list[int]:
+    """The category columns to evaluate level by level: those asked for, else those of few levels."""
     categories = {column.name: at for at, column in enumerate(schema.columns) if column.is_category}
     for name in wanted:
         if name not in categories:

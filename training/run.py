@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from contract.places import Container
+from contract.records import RecordError
 from contract.stages import DATA_REFUSED, DONE, FAILED, SPLITS, STOPPED, TRAIN, VALIDATION, WRONG_SETTINGS
 from families.artifact import ArtifactError
 from families.discovery import find
@@ -19,7 +20,7 @@ from families.family import FamilyError, Table
 from families.hyperparameters import HyperparameterError, read_all
 from training.channels import ChannelError, Hosts, channel_names, read_channel, run_name, sharded_channels
 from training.checkpoints import FileJournal, StoppedError, stoppable
-from training.evaluate import evaluate, write_evaluation
+from training.evaluate import evaluate, sliced_columns, write_evaluation
 from training.explain import explain, write_explanation
 from training.features import FeatureError, features
 from training.fit import fit, predictor_of, run_key, write_artifact
@@ -31,7 +32,7 @@ from training.tracking import Tracked, log
 from training.tune import HISTORY, tune, write_tuned
 from training.validate import DataRefusedError, validate, write_report
 
-CALLERS_FAULT = (HyperparameterError, FamilyError, ChannelError, FeatureError, ArtifactError)
+CALLERS_FAULT = (HyperparameterError, FamilyError, ChannelError, FeatureError, ArtifactError, RecordError)
 LONGEST_REASON = 1024  # SageMaker shows no more of it
 
 
@@ -82,6 +83,7 @@ def _train(container: Container, settings: Settings) -> None:
     taken = snapshot(channels, settings, hold_out_test=settings.tune_trials > 0)
     print(f"snapshot: {taken.data_hash} {' '.join(f'{name}={len(each)}' for name, each in taken.splits.items())}")
     schema = schema_of(taken, settings)
+    sliced_columns(schema, settings.slices)  # a name that is wrong is better known before the fit
     report = validate(taken, schema, settings, expected_schema(container.channel("schema")))
     write_report(report, reports / "data_report")
     for finding in report.findings:

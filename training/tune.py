@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from contract.stages import BEST_FILE, METRICS, REPORT_FILE, TRAIN, VALIDATION
+from contract.stages import (
+    BEST_FILE,
+    CLASSIFICATION_METRICS,
+    METRICS,
+    REGRESSION_METRICS,
+    REPORT_FILE,
+    TRAIN,
+    VALIDATION,
+)
 from families.discovery import find
 from families.family import Family, Table
 from families.hyperparameters import Hyperparameter, HyperparameterError
@@ -22,6 +30,7 @@ from training.settings import Settings
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
 
 RUNGS = (0.1, 0.3, 1.0)  # shares of the training rows: what is poor on few is not tried on all
 FEWEST_ON_A_RUNG = 1000
@@ -54,6 +63,9 @@ def tune(
     """Try combinations until trials, patience or time are used up; goes on from `history` when there is one."""
     schema = tables[TRAIN].schema
     objective = settings.objective_for(schema.task)
+    known = CLASSIFICATION_METRICS if schema.task == "classification" else REGRESSION_METRICS
+    if objective not in known:
+        raise HyperparameterError(f"objective is '{objective}', and a {schema.task} has {', '.join(known)}")
     families = [find(name) for name in settings.tune_families or (settings.family,)]
     unfit = [family.name for family in families if schema.task not in family.tasks]
     if unfit:
@@ -61,7 +73,7 @@ def tune(
     study = _open(history, objective, settings)
     started = now()
     while _should_go_on(study, settings, now() - started):
-        number = len(study.trials)
+        number = len(finished(study))
         study.sampler = _sampler(settings, number)
         trial = study.ask()
         value = _try(trial, families, tables, objective, settings)
@@ -98,12 +110,19 @@ def _sampler(settings: Settings, number: int) -> BaseSampler:
 
 
 def _should_go_on(study: Study, settings: Settings, seconds: float) -> bool:
-    finished = [trial for trial in study.trials if trial.state.is_finished()]
-    if len(finished) >= settings.tune_trials or seconds >= settings.tune_seconds:
-        return not finished
-    done = [trial.number for trial in finished if trial.value is not None]
-    since_best = len(finished) - 1 - study.best_trial.number if done else 0
+    done = finished(study)
+    if len(done) >= settings.tune_trials or seconds >= settings.tune_seconds:
+        return not done
+    places = [at for at, trial in enumerate(done) if trial.value is not None]
+    since_best = (
+        len(done) - 1 - next(at for at in places if done[at].number == study.best_trial.number) if places else 0
+    )
     return since_best < settings.tune_patience
+
+
+def finished(study: Study) -> list[FrozenTrial]:
+    """The trials that came to an end; one that was running when the machine went away is as if never begun."""
+    return [trial for trial in study.trials if trial.state.is_finished()]
 
 
 def _try(
@@ -121,6 +140,11 @@ def _try(
     for rung, table in enumerate(_rungs(tables[TRAIN], settings.seed)):
         model = family.fit(table, given, seed=settings.seed)
         found = metrics(model.predict(tables[VALIDATION].rows), tables[VALIDATION].target, table.schema)
+        if objective not in found:
+            raise HyperparameterError(
+                f"the objective '{objective}' cannot be worked out: a class has no row among the validation rows; "
+                "choose log_loss, or bring validation rows of every class"
+            )
         value = found[objective]
         trial.report(value, rung)
         if trial.should_prune():
@@ -158,8 +182,8 @@ def _best(study: Study, objective: str, families: Sequence[Family]) -> Tuned:
     name = str(best.params.get("family", families[0].name))
     chosen = {key.partition(".")[2]: value for key, value in best.params.items() if key.startswith(f"{name}.")}
     trials = [
-        {"trial": each.number, "state": each.state.name.lower(), "value": each.value, **each.params}
-        for each in study.trials
+        {"trial": at, "state": each.state.name.lower(), "value": each.value, **each.params}
+        for at, each in enumerate(finished(study))
     ]
     return Tuned(objective, float(best.value or 0.0), name, chosen, trials)
 

@@ -123,6 +123,8 @@ def test_tuning_before_the_fit_chooses_family_and_hyperparameters(fill: Fill, ta
         ({"target": sample.TARGET, "family": "hist_gradient"}, WRONG_SETTINGS, "Known families"),
         ({"target": "age", "family": "logistic_regression"}, WRONG_SETTINGS, "cannot do a regression"),
         ({"target": sample.TARGET, "drop": "agee"}, WRONG_SETTINGS, "Did you mean 'age'"),
+        ({"target": sample.TARGET, "slices": "plans"}, WRONG_SETTINGS, "Did you mean 'plan'"),
+        ({"target": sample.TARGET, "objective": "rmse", "tune_trials": "1"}, WRONG_SETTINGS, "has accuracy, precision"),
     ],
 )
 def test_a_wrong_setting_ends_with_its_own_code_and_a_reason_a_person_understands(

@@ -14,7 +14,7 @@ from families.hyperparameters import HyperparameterError
 from training import sample
 from training.features import features, infer_schema
 from training.settings import Settings, read_settings
-from training.tune import tune, write_tuned
+from training.tune import _open, tune, write_tuned
 
 QUICK = {"target": sample.TARGET, "max_iter": "20"}
 
@@ -65,6 +65,22 @@ def test_a_search_stopped_and_started_again_ends_as_one_never_stopped(settings: 
     tune(tables(), replace(settings, tune_trials=2), tmp_path / "parts", say=quiet)
     resumed = tune(tables(), settings, tmp_path / "parts", say=quiet)
     assert resumed == whole
+
+
+def test_a_trial_that_was_running_when_the_machine_went_away_is_as_if_never_begun(
+    settings: Settings, tmp_path: Path
+) -> None:
+    whole = tune(tables(), settings, tmp_path / "whole", say=quiet)
+
+    def gone(said: str) -> None:
+        if said.startswith("trial 1"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(tables(), settings, tmp_path / "parts", say=gone)
+    study = _open(tmp_path / "parts", "auc", settings)
+    study.ask()  # begun, and never told how it ended
+    assert tune(tables(), settings, tmp_path / "parts", say=quiet) == whole
 
 
 def test_patience_ends_a_search_that_no_longer_helps(settings: Settings, tmp_path: Path) -> None:
