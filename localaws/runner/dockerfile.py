@@ -30,10 +30,13 @@ class Program:
 
 
 def parse(text: str) -> Program:
-    """The program of a Dockerfile's last stage; a stage built FROM an earlier one starts with what that one had."""
+    """The program of a Dockerfile's last stage; a stage built FROM an earlier one starts with what that one had.
+
+    The lock may be installed in any stage: what is installed there is copied into the last one.
+    """
     stages: dict[str, Program] = {}
     arguments: dict[str, str] = {}
-    program, name = Program(), ""
+    program, name, lock = Program(), "", None
     for instruction, rest in _instructions(text):
         if instruction == "FROM":
             stages[name] = program
@@ -44,7 +47,8 @@ def parse(text: str) -> Program:
             arguments.update(_pairs(_expand(rest, arguments | dict(program.environment))))
         else:
             program = _apply(program, instruction, rest, arguments)
-    return program
+            lock = program.lock or lock
+    return replace(program, lock=program.lock or lock)
 
 
 def _apply(program: Program, instruction: str, rest: str, arguments: Mapping[str, str]) -> Program:

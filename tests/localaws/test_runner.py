@@ -260,6 +260,21 @@ def test_a_dockerfile_s_last_stage_decides() -> None:
     assert program.lock == "requirements/serve.txt"
 
 
+def test_a_lock_that_an_earlier_stage_installs_is_the_image_s() -> None:
+    program = parse(
+        textwrap.dedent(
+            """
+            FROM python:3.11 AS build
+            RUN pip install --prefix=/install --require-hashes -r requirements/serve.txt
+            FROM python:3.11-slim
+            COPY --from=build /install /usr/local
+            ENTRYPOINT ["python", "-m", "inference"]
+            """
+        )
+    )
+    assert program.lock == "requirements/serve.txt"
+
+
 @pytest.mark.parametrize(
     ("uri", "name"),
     [
