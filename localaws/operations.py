@@ -10,6 +10,7 @@ from localaws.events import bus, scheduler
 from localaws.events.targets import Targets
 from localaws.faults.injection import Faults
 from localaws.iam.guard import permissions
+from localaws.logfilters import service as logfilters
 from localaws.plane import Plane
 
 
@@ -17,6 +18,7 @@ def install(plane: Plane) -> None:
     """Register the services, pages and guards of the operations side."""
     watchman = Watchman(plane.clock, plane.store, plane.watch, plane.courier)
     plane.gateway.register(cloudwatch.service(plane, watchman))
+    plane.gateway.register(logfilters.service(plane))
     targets = Targets(plane.clients, plane.clock)
     bridge = bus.Bridge(plane.clock, plane.store, plane.courier, targets, plane.watch)
     plane.gateway.register(bus.service(bridge))

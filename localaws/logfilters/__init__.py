@@ -1,0 +1,1 @@
+"""Metric filters of log groups: lines that match become metric data as they arrive."""
