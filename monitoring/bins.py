@@ -19,6 +19,7 @@ CELLS = 64  # bins of a numeric column, the two outer ones included
 MISSING = CELLS  # the code of a missing value; never an index into counts
 GRID = 1 << 16
 UNSURE = 255
+REACH = 1e9  # grid cells that an int32 surely holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,8 @@ class Bins:
 
     edges: Floats
     _table: Cells = field(init=False, repr=False)
-    _low: float = field(init=False, repr=False)
     _scale: float = field(init=False, repr=False)
+    _offset: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.edges) >= CELLS or (np.diff(self.edges) <= 0).any() or not np.isfinite(self.edges).all():
@@ -42,13 +43,13 @@ class Bins:
         with np.errstate(over="ignore"):
             width = high - low
             scale = (GRID - 4) / width if width > 0 and np.isfinite(width) else 1.0
-        usable = np.isfinite(scale) and width > 0 and np.isfinite(width)
-        object.__setattr__(self, "_low", float(low))
+            usable = np.isfinite(scale) and width > 0 and np.isfinite(width) and np.isfinite(low * scale)
         object.__setattr__(self, "_scale", float(scale) if usable else 0.0)
+        object.__setattr__(self, "_offset", float(2.0 - low * scale) if usable else 0.0)
         table = np.empty(0, np.uint8)
         if usable:
             # The edge's own grid cell is unsure; every other cell holds no edge, so all its values share a bin.
-            at = self._grid(self.edges)
+            at = self._grid(self.edges).clip(0, GRID - 1)
             table = np.searchsorted(at, np.arange(GRID), side="right").astype(np.uint8)
             table[at] = UNSURE
         object.__setattr__(self, "_table", table)
@@ -58,23 +59,34 @@ class Bins:
         return len(self.edges) + 1
 
     def _grid(self, values: Floats) -> npt.NDArray[np.int32]:
-        """The grid cell of each value: monotone in the value, because rounding is."""
+        """The grid cell of each value, before it is clipped: monotone in the value, because rounding is."""
         with np.errstate(over="ignore"):
-            cells = np.subtract(values, self._low)
-            np.multiply(cells, self._scale, out=cells)
-        np.clip(cells, -1.0, GRID - 3.0, out=cells)
-        np.add(cells, 2.0, out=cells)  # cell 1 lies below the first edge, the last above the last
-        return cells.astype(np.int32)
+            cells = np.multiply(values, self._scale)
+            np.add(cells, self._offset, out=cells)
+        return np.clip(cells, -1.0, GRID, out=cells).astype(np.int32)
 
-    def find(self, values: Floats) -> Cells:
-        """The bin of each value; the values hold no NaN (infinities are in the outer bins)."""
+    def find(self, values: Floats, *, bounded: bool = False) -> Cells:
+        """The bin of each value; the values hold no NaN (infinities are in the outer bins).
+
+        `bounded` promises that all values are within `reach`, which saves a pass.
+        """
         if not self._scale:  # a single edge, or edges too far apart for a grid
             return np.searchsorted(self.edges, values, side="right").astype(np.uint8)
-        found: Cells = self._table[self._grid(values)]
+        if bounded:
+            cells = np.multiply(values, self._scale)
+            np.add(cells, self._offset, out=cells)
+            grid = cells.astype(np.int32)
+        else:
+            grid = self._grid(values)
+        found: Cells = np.take(self._table, grid, mode="clip")
         unsure = np.flatnonzero(found == UNSURE)
         if len(unsure):
             found[unsure] = np.searchsorted(self.edges, values[unsure], side="right")
         return found
+
+    def reaches(self, low: float, high: float) -> bool:
+        """Whether values from low to high can be found without clipping them first."""
+        return max(abs(low * self._scale + self._offset), abs(high * self._scale + self._offset)) < REACH
 
 
 def cut(values: Floats) -> Bins:

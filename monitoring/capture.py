@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -573,7 +574,7 @@ def _fields(row: Any, names: Sequence[str], columns: Sequence[Column], tally: Ta
             return _fields(inner, names, columns, tally)
         wanted = {column.name for column in columns}
         if row.keys() != wanted:
-            tally.extra.update([name for name in row if name not in wanted][:NAMES])
+            tally.extra.update(islice((name for name in row if name not in wanted), NAMES))
             tally.absent.update(wanted - row.keys())
             if not wanted & row.keys():
                 raise ValueError("none of the model's columns are named in the request")

@@ -30,8 +30,7 @@ RARE = CELLS - 2  # the cell that pools the levels which are not among the most 
 HEADS = CELLS - 2
 SCORE = 8  # normal scores are kept in eighths, so that their products are small exact integers
 PAIRED = 128  # correlations are followed among this many numeric columns at most
-FINE = 20  # a column's standard deviation is about 2**FINE quanta of its exact sum
-COARSE = 10  # and 2**COARSE quanta of its exact sum of squares
+FINE = 12  # a column's standard deviation is about 2**FINE quanta of its exact sums
 
 
 @dataclass(frozen=True)

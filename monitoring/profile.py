@@ -12,17 +12,19 @@ import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
 import polars as pl
+from threadpoolctl import ThreadpoolController
 
 from monitoring.bins import CELLS, MISSING, Cells, Floats
-from monitoring.layout import COARSE, FINE, UNSEEN, CategoryColumn, Counts, Layout, NumericColumn, as_numbers
+from monitoring.layout import UNSEEN, CategoryColumn, Counts, Layout, NumericColumn, as_numbers
 
 VERSION = 1
 BLOCK = 1 << 14  # rows at a time: blocks stay in cache, and their sums stay below 2**53
-BOUND = 2.0**38  # quanta; a value farther than 2**18 standard deviations from the centre is counted as that far
+BOUND = 2.0**38  # quanta; a value farther than 2**26 standard deviations from the centre is counted as that far
 LIMB = 1 << 19  # a block's squares of smaller numbers add up to less than 2**53
 NAMES = 256  # how many unseen levels are kept by name
 
@@ -78,7 +80,7 @@ class Profile:
     infinite: Counts
     fractional: Counts  # values with a fraction, in columns of whole numbers
     sums: tuple[int, ...]  # in quanta from the centre
-    squares: tuple[int, ...]  # in coarse quanta squared
+    squares: tuple[int, ...]  # in quanta squared
     minimum: Floats
     maximum: Floats
     products: Counts  # [paired, paired], of the bins' scores
@@ -145,9 +147,8 @@ class Profile:
         given, kept = self.layout.columns[column], self._finite(column)
         if not isinstance(given, NumericColumn) or not kept:
             return math.nan
-        coarse = math.ldexp(given.quantum, FINE - COARSE)
-        first, second = self.sums[column] * given.quantum / kept, self.squares[column] * coarse * coarse / kept
-        return math.sqrt(max(second - first * first, 0.0))
+        first, second = self.sums[column] / kept, self.squares[column] / kept
+        return math.sqrt(max(second - first * first, 0.0)) * given.quantum
 
     def _finite(self, column: int) -> int:
         return int(self.rows - self.missing[column] - self.infinite[column])
@@ -244,10 +245,16 @@ def count(frame: pl.DataFrame, layout: Layout, threads: int | None = None) -> Pr
     workers = min(threads or os.cpu_count() or 1, max(frame.height // (4 * BLOCK), 1))
     numeric = [_series(frame, column) for column in layout.columns if isinstance(column, NumericColumn)]
     shares = [range(i, _blocks(frame.height), workers) for i in range(workers)]
-    with ThreadPoolExecutor(workers + 1) as pool:
+    # Our own threads share the rows; threads of BLAS inside them would only wait for each other.
+    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(workers + 1) as pool:
         categories = pool.submit(_count_categories, frame, layout)
         numbers = [pool.submit(_count_numbers, numeric, frame.height, layout, share) for share in shares]
         return merged([*(each.result() for each in numbers), categories.result()], layout)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _blocks(rows: int) -> int:
@@ -328,7 +335,7 @@ def _tally_block(values: Floats, column: NumericColumn, tally: _Tally) -> Cells:
     """Count one block of one column; the cells come back for the cross products."""
     low, high = values.min(), values.max()
     if np.isfinite(low) and np.isfinite(high):
-        cells = column.bins.find(values)
+        cells = column.bins.find(values, bounded=column.bins.reaches(float(low), float(high)))
         _add_moments(values, column, tally, float(low), float(high))
     else:
         cells = _tally_holed(values, column, tally)
@@ -353,21 +360,20 @@ def _add_moments(values: Floats, column: NumericColumn, tally: _Tally, low: floa
     if column.integral:
         tally.fractional += int(np.count_nonzero(values != np.floor(values)))
     tally.minimum, tally.maximum = min(tally.minimum, low), max(tally.maximum, high)
+    scale = math.ldexp(1.0, column.exponent)
     with np.errstate(over="ignore"):
         quanta = np.subtract(values, column.centre)
-        np.multiply(quanta, math.ldexp(1.0, column.exponent), out=quanta)
-    np.clip(quanta, -BOUND, BOUND, out=quanta)
+        np.multiply(quanta, scale, out=quanta)
+        farthest = max(abs(low - column.centre), abs(high - column.centre)) * scale
+    if farthest > BOUND:
+        np.clip(quanta, -BOUND, BOUND, out=quanta)
     np.rint(quanta, out=quanta)
     tally.total += int(quanta.sum())
-    np.multiply(quanta, 2.0 ** (COARSE - FINE), out=quanta)
-    np.rint(quanta, out=quanta)
-    tally.squares += _squared(quanta)
+    tally.squares += int(quanta @ quanta) if farthest < LIMB - 1 else _squared(quanta)
 
 
 def _squared(quanta: Floats) -> int:
-    """The exact sum of squares of a block of whole numbers up to 2**28, in two limbs when they are large."""
-    if max(quanta.max(), -quanta.min()) < LIMB:
-        return int(quanta @ quanta)
+    """The exact sum of squares of a block of whole numbers up to 2**38, in two limbs."""
     high = np.rint(quanta / LIMB)
     low = quanta - high * LIMB
     return int(high @ high) * LIMB * LIMB + 2 * int(high @ low) * LIMB + int(low @ low)

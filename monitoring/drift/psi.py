@@ -50,9 +50,8 @@ def tenths(pair: Pair) -> np.typing.NDArray[np.int64]:
 
 
 def gather(cells: Floats, group: np.typing.NDArray[np.int64]) -> Floats:
-    result = np.zeros((*cells.shape[:-1], int(group.max()) + 1))
-    for cell, at in enumerate(group):
-        result[..., at] += cells[..., cell]
+    belongs = (group[:, None] == np.arange(int(group.max()) + 1)).astype(np.float64)
+    result: Floats = cells @ belongs
     return result
 
 

@@ -12,10 +12,11 @@ compares the area with that of 999 Brownian bridges, so it is never below 0.001.
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 
-from monitoring.bins import Floats
+from monitoring.bins import CELLS, Floats
 from monitoring.drift import SEED, DriftMetric, Pair, Score, beside, share
 from monitoring.layout import NumericColumn
 
@@ -46,13 +47,17 @@ def measure(pair: Pair) -> Score:
     return Score(value, low, max(high, value), _p_value(pair, inside, area))
 
 
+@cache
+def noise() -> Floats:
+    return np.random.default_rng([SEED, 1]).standard_normal((BRIDGES, CELLS))
+
+
 def _p_value(pair: Pair, value: float, area: object) -> float:
     rows, others = pair.after.sum(), pair.before.sum()
     if not rows or not others or not callable(area):
         return 1.0
     pool = share(pair.before + pair.after)
-    rng = np.random.default_rng([SEED, pair.index, 1])
-    steps = rng.standard_normal((BRIDGES, len(pool))) * np.sqrt(pool)
+    steps = noise()[:, : len(pool)] * np.sqrt(pool)
     steps -= pool * steps.sum(-1, keepdims=True)
     drawn = area(np.zeros_like(steps), steps * math.sqrt(1 / rows + 1 / others))
     return float((1 + (drawn >= value).sum()) / (1 + BRIDGES))
