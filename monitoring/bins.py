@@ -17,7 +17,7 @@ Cells = npt.NDArray[np.uint8]
 
 CELLS = 64  # bins of a numeric column, the two outer ones included
 MISSING = CELLS  # the code of a missing value; never an index into counts
-GRID = 1 << 16
+GRID = 1 << 15
 UNSURE = 255
 REACH = 1e9  # grid cells that an int32 surely holds
 
