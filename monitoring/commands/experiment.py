@@ -26,9 +26,9 @@ import polars as pl
 from contract import signals
 from contract.records import RecordError, Schema
 from monitoring import publish
-from monitoring.capture import Span, instant
+from monitoring.capture import Span
 from monitoring.commands.baseline import read_schema
-from monitoring.commands.window import variants_of
+from monitoring.commands.window import time_of, variants_of
 from monitoring.experiment.counting import counted, nothing, require_counts
 from monitoring.experiment.experiment import Experiment
 from monitoring.experiment.judge import Judgement, judge
@@ -166,7 +166,7 @@ def _latency(args: argparse.Namespace, progress: Progress, outside: Outside) -> 
     """Of both variants in the latest look, for the report; nothing when the endpoint is not named."""
     if not args.endpoint or not progress.looks or args.looks:
         return {}
-    since = _time(progress.looks[-1].name, "state")
+    since = time_of(progress.looks[-1].name, "state")
     until = since + timedelta(hours=progress.experiment.look_hours)
     traffic = Traffic(outside.cloudwatch(), outside.sagemaker(), args.endpoint)
     return {name: traffic.latency(name, since, until) for name in (args.champion, args.challenger)}
@@ -189,15 +189,15 @@ def _looks(args: argparse.Namespace, progress: Progress, outside: Outside) -> It
 def _counted(args: argparse.Namespace, progress: Progress, outside: Outside) -> Iterator[Look]:
     counter = Counter.of(args, progress.experiment, outside)
     length = timedelta(hours=progress.experiment.look_hours)
-    began = _time(args.since, "since") if args.since else None
+    began = time_of(args.since, "since") if args.since else None
     if progress.looks:
-        start = _time(progress.looks[-1].name, "state") + length
-        began = began or _time(progress.looks[0].name, "state")
+        start = time_of(progress.looks[-1].name, "state") + length
+        began = began or time_of(progress.looks[0].name, "state")
     elif began is None:
         raise RecordError("--since is missing: no look is counted yet, so it must say when the experiment began")
     else:
         start = began
-    until = _time(args.until, "until") if args.until else outside.now()
+    until = time_of(args.until, "until") if args.until else outside.now()
     while start + length <= until:
         yield counter.look(start, start + length, began)
         start += length
@@ -291,10 +291,3 @@ def _weight(text: str) -> tuple[str, float]:
         return name, float(value)
     except ValueError:
         raise RecordError(f"--weight is '{text}', expected VARIANT=WEIGHT, such as challenger=0.1") from None
-
-
-def _time(text: str, what: str) -> datetime:
-    found = instant(text)
-    if found is None:
-        raise RecordError(f"{what} is '{text}', expected an ISO time such as 2026-11-20T10:00:00Z")
-    return found

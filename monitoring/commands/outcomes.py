@@ -22,9 +22,9 @@ import polars as pl
 from contract import signals
 from contract.records import RecordError, Schema, nearest
 from monitoring import publish
-from monitoring.capture import Span, instant
+from monitoring.capture import Span
 from monitoring.commands.baseline import read_schema
-from monitoring.commands.window import variants_of
+from monitoring.commands.window import time_of, variants_of
 from monitoring.outcomes.attribution import reliance_drift
 from monitoring.outcomes.decay import Decay
 from monitoring.outcomes.join import KEY, OUTCOME, PREDICTED, PROBABILITY, TIME, VARIANT, join
@@ -74,8 +74,8 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
         return _make_reference(args, schema, output, outside)
     if not args.outcomes:
         raise RecordError("--outcomes is missing: name the folder that outcomes are delivered to")
-    now = _time(args.until, "until") if args.until else outside.now()
-    since = _time(args.since, "since") if args.since else now - timedelta(hours=args.horizon_hours)
+    now = time_of(args.until, "until") if args.until else outside.now()
+    since = time_of(args.since, "since") if args.since else now - timedelta(hours=args.horizon_hours)
     place, name = file(args.state or f"{args.output.rstrip('/')}/{STATE}", outside.s3)
     looked, decay = recalled(place, name)
     asked = Asked(schema, now, args.slice_by, thresholds(args.threshold), _reference(args, outside), looked)
@@ -238,10 +238,3 @@ def _shown(measure: Any) -> str:
     if measure.low is None:
         return f"{measure.value:.4g}"
     return f"{measure.value:.4g} ({measure.low:.4g} to {measure.high:.4g})"
-
-
-def _time(text: str, what: str) -> datetime:
-    found = instant(text)
-    if found is None:
-        raise RecordError(f"--{what} is '{text}', expected an ISO time such as 2026-11-20T10:00:00Z")
-    return found

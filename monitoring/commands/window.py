@@ -156,8 +156,8 @@ def span_of(args: argparse.Namespace, names: Sequence[str], now: datetime) -> Sp
     if args.until == "latest":
         until = _latest(names) or _hour(now)
     else:
-        until = _instant(args.until, "until") if args.until else None
-    since = _instant(args.since, "since") if args.since else None
+        until = time_of(args.until, "until") if args.until else None
+    since = time_of(args.since, "since") if args.since else None
     if until is None:
         until = since + length if since else _hour(now)
     since = since if since is not None else until - length
@@ -166,7 +166,7 @@ def span_of(args: argparse.Namespace, names: Sequence[str], now: datetime) -> Sp
     return Span(since, until)
 
 
-def _instant(text: str, name: str) -> datetime:
+def time_of(text: str, name: str) -> datetime:
     found = instant(text)
     if found is None:
         raise RecordError(f"--{name} is '{text}', expected an ISO time such as 2026-11-20T10:00:00Z")
