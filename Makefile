@@ -35,5 +35,6 @@ check: setup  ## everything that can be said without running: format, lint, type
 test: setup  ## the tests: unit, conformance, containers as processes, docs
 	pytest -n 2
 
-measure: setup  ## measure the serving container against its peers; writes docs/benchmarks.md (needs wrk, nginx, two idle cores)
+measure: setup  ## measure the serving container against its peers, and the embedded AWS; writes docs/benchmarks.md (needs wrk, nginx, two idle cores)
 	python -m benchmarks.serving.measure --write
+	python -m benchmarks.localaws.measure --write

@@ -1,6 +1,6 @@
 """What the embedded AWS costs: start, one invocation, many, the split of traffic, S3 beside plain moto, memory.
 
-    python benchmarks/localaws/measure.py [--requests 100000] [--out docs/benchmarks/localaws.json]
+    python -m benchmarks.localaws.measure [--requests 100000] [--write]
 
 Everything runs on loopback; the container is the smallest server there can be, so the figures are the gateway's own.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import http.client
-import json
 import os
 import platform
 import statistics
@@ -32,6 +31,16 @@ IMAGES = Path(__file__).resolve().parent / "images"
 BODY = b"41,3,0.25,yes,2\n"
 SIGNED = "AWS4-HMAC-SHA256 Credential=123456789012/20260101/eu-west-1/sagemaker/aws4_request, Signature=0"
 THREADS = 8
+DOCS = ROOT / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- localaws: begin -->", "<!-- localaws: end -->"
+BOUNDS = (  # part, figure, bound, how it is told
+    ("start", "start to ready s", "<=", 1.5),
+    ("one connection", "overhead p50 ms", "<=", 3.0),
+    ("eight connections, two variants", "requests per s", ">=", 500.0),
+    ("eight connections, two variants", "split off by points", "<=", 0.5),
+    ("S3 beside plain moto", "ratio", "<=", 1.2),
+    ("memory", "memory MB", "<=", 400.0),
+)
 
 
 class Server:
@@ -259,10 +268,47 @@ def memory(resources: int) -> dict[str, float]:
         return {"resources": resources, "memory MB": server.memory}
 
 
-def main() -> None:
+def table(figures: dict[str, Any]) -> str:
+    """Each promise with what came out, and the figures around it."""
+    lines = [
+        f"{figures['processors']} processors, Python {figures['python']}.",
+        "",
+        "| part | figure | promised | measured |",
+        "|---|---|---|---|",
+    ]
+    for part, name, sign, bound in BOUNDS:
+        lines.append(f"| {part} | {name} | {sign} {bound:g} | {figures[part][name]:.3g} |")
+    said = {(part, name) for part, name, *_ in BOUNDS}
+    lines += [
+        f"| {part} | {name} | | {value:.6g} |"
+        for part, values in figures.items()
+        if isinstance(values, dict)
+        for name, value in values.items()
+        if (part, name) not in said
+    ]
+    return "\n".join(lines)
+
+
+def broken(figures: dict[str, Any]) -> list[str]:
+    """The promises that were not kept."""
+    return [
+        f"{part}: {name} is {figures[part][name]:.3g}, promised {sign} {bound:g}"
+        for part, name, sign, bound in BOUNDS
+        if (figures[part][name] > bound if sign == "<=" else figures[part][name] < bound)
+    ]
+
+
+def write(text: str) -> None:
+    """Put the table between its markers, leaving the rest of the page as it is."""
+    before, _, rest = DOCS.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    DOCS.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=100_000, help="of the load and split measurement")
-    parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     given = parser.parse_args()
     parts: dict[str, Callable[[], dict[str, float]]] = {
         "start": lambda: start_time(5),
@@ -273,11 +319,14 @@ def main() -> None:
     }
     figures: dict[str, Any] = {"python": platform.python_version(), "processors": os.cpu_count()}
     for name, part in parts.items():
-        figures[name] = {key: round(value, 3) for key, value in part().items()}
-        print(name, figures[name], flush=True)
-    if given.out:
-        given.out.write_text(json.dumps(figures, indent=2) + "\n")
+        figures[name] = part()
+        print(name, {key: round(value, 3) for key, value in figures[name].items()}, flush=True)
+    if given.write:
+        write(table(figures))
+    for line in broken(figures):
+        print(f"not kept: {line}")
+    return 1 if broken(figures) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

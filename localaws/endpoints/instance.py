@@ -93,7 +93,7 @@ class ServerProcess:
         site, container = self._site, self.container
         self._stopping = self._healthy = False
         spec = RunSpec(
-            name=f"{site.endpoint}/{site.variant}/{self.folder.name}",
+            name=f"{site.endpoint}/{site.variant}/{self.folder.parent.name}/{container.hostname}",
             image=container.image,
             folder=self.folder,
             arguments=("serve",),

@@ -337,3 +337,56 @@ def test_a_deployment_that_passes_its_time_limit_goes_back(world: World) -> None
     assert "did not finish within its limit of 600 seconds" in described["FailureReason"]
     world.sm.delete_endpoint(EndpointName="late")
     world.app.plane.clock.settle()
+
+
+def test_autoscaling_starts_and_ends_real_processes(world: World) -> None:
+    world.endpoint("elastic", world.config("elastic", {"main": (world.model("elastic"), 1, 1)}))
+    world.app.plane.clock.settle()
+    scaling = world.client("application-autoscaling")
+    target = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": "endpoint/elastic/variant/main",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=3)
+    scaling.put_scaling_policy(
+        **target,
+        PolicyName="track",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration={
+            "TargetValue": 10.0,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+            "ScaleOutCooldown": 60,
+            "ScaleInCooldown": 60,
+        },
+    )
+    for _ in range(6):  # thirty requests a minute for one that should have ten
+        for _ in range(30):
+            world.ask("elastic")
+        advance(world, 60)
+    assert versions(world, "elastic") == 3
+    assert world.describe("elastic")["ProductionVariants"][0]["CurrentInstanceCount"] == 3
+    for _ in range(40):  # little traffic; with none there would be no data, and nothing scales in on that
+        world.ask("elastic")
+        advance(world, 60)
+    assert versions(world, "elastic") == 1
+    scaling.deregister_scalable_target(**target)
+    world.sm.delete_endpoint(EndpointName="elastic")
+    world.app.plane.clock.settle()
+
+
+def test_an_idle_serverless_worker_ends_and_the_next_request_starts_one(world: World) -> None:
+    serverless = {"MemorySizeInMB": 1024, "MaxConcurrency": 2}
+    variant = {"VariantName": "a", "ModelName": world.model("idle"), "ServerlessConfig": serverless}
+    world.sm.create_endpoint_config(EndpointConfigName="idle", ProductionVariants=[variant])
+    world.endpoint("idle", "idle")
+    world.app.plane.clock.settle()
+    world.ask("idle")
+    assert versions(world, "idle") == 1
+    advance(world, 601)
+    world.app.plane.clock.settle()
+    assert versions(world, "idle") == 0
+    assert world.ask("idle")["version"] == "idle"
+    world.sm.delete_endpoint(EndpointName="idle")
+    world.app.plane.clock.settle()
+    assert versions(world, "idle") == 0
