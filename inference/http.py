@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from time import perf_counter
 from typing import Protocol, TypeVar, cast
@@ -104,7 +105,7 @@ class Connection:
     """One client's connection, an asyncio protocol to the network and httptools' callbacks to the parser."""
 
     __slots__ = (
-        "_began", "_body", "_busy", "_expects", "_head", "_headers", "_last", "_lingers", "_parser", "_read",
+        "_began", "_body", "_busy", "_chunks", "_head", "_headers", "_last", "_lingers", "_parser", "_read",
         "_refused", "_room", "_size", "_stuck", "_target", "_transport", "_waiting", "_writable",
     )  # fmt: skip
 
@@ -115,6 +116,7 @@ class Connection:
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._busy = False
+        self._chunks = True
         self._began: float | None = None
         self._last = 0.0
         self._lingers: float | None = None
@@ -189,7 +191,6 @@ class Connection:
         self._body: list[bytes] = []
         self._size = 0
         self._head = 0
-        self._expects = False
         self._began = self._room.loop.time()
 
     def on_url(self, target: bytes) -> None:
@@ -237,12 +238,15 @@ class Connection:
         if type(answer) is Response and answer.parts is None:
             self._send(request, answer, keep)
             return
+        self._chunks = self._parser.get_http_version() != "1.0"
         self._busy = True
         self._transport.pause_reading()
         self._room.loop.create_task(self._answer_later(request, answer, keep))
 
     async def _answer_later(self, request: Request, answer: Response | Work, keep: bool) -> None:
         response = await self._in_thread(answer.make) if isinstance(answer, Work) else answer
+        if response.parts is not None and not self._chunks:
+            response.body, response.parts = await self._in_thread(partial(b"".join, response.parts)), None
         if response.parts is None:
             self._send(request, response, keep)
         else:
@@ -268,20 +272,22 @@ class Connection:
         """A long answer, chunk by chunk, no faster than the client takes it in."""
         assert response.parts is not None  # noqa: S101 - the caller looked
         keep = keep and not self._room.closing
-        sent = 0
+        sent, whole = 0, False
         self._transport.write(_head(response, keep, b"Transfer-Encoding: chunked\r\n\r\n"))
-        parts = response.parts
-        while part := await self._in_thread(lambda: next(parts, b"")):
-            sent += len(part)
-            self._transport.write(b"%x\r\n%b\r\n" % (len(part), part))
-            if self._writable is not None:
-                await self._writable.wait()
-            if self._transport.is_closing():
-                break
-        else:
-            self._transport.write(LAST_CHUNK)
-        self._room.application.ended(request, response, sent, _seconds_since(request))
-        self._sent(keep)
+        try:
+            while part := await self._in_thread(partial(next, response.parts, b"")):
+                sent += len(part)
+                self._transport.write(b"%x\r\n%b\r\n" % (len(part), part))
+                if self._writable is not None:
+                    await self._writable.wait()
+                if self._transport.is_closing():
+                    break
+            else:
+                whole = True
+                self._transport.write(LAST_CHUNK)
+        finally:
+            self._room.application.ended(request, response, sent, _seconds_since(request))
+            self._sent(keep and whole)  # a client that gets no last chunk knows that the answer is not whole
 
     def _sent(self, keep: bool) -> None:
         self._last = self._room.loop.time()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +168,17 @@ def test_a_long_answer_comes_in_parts_and_is_whole(server: Server, rows: list[Ro
     lines = reply.body.splitlines()
     assert len(lines) == 40_000
     assert set(lines) == set(server.invoke(as_csv(rows)).body.splitlines())
+
+
+def test_a_client_of_http_1_0_gets_a_long_answer_unchunked(server: Server, rows: list[Row]) -> None:
+    body = as_csv(rows) * 10_000
+    head = b"POST /invocations HTTP/1.0\r\nContent-Type: text/csv\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(head + body)
+        answer = b"".join(iter(lambda: connection.recv(1 << 20), b""))
+    told, _, lines = answer.partition(b"\r\n\r\n")
+    assert b"Transfer-Encoding" not in told
+    assert lines.count(b"\n") == 40_000
 
 
 def test_a_regression_answers_values(start: Start, regression: Path, rows: list[Row], schema: Schema) -> None:
