@@ -8,7 +8,6 @@ from typing import Protocol
 from contract.places import FAST_FORM, TREE_FORM
 from contract.records import Manifest
 from families.artifact import ArtifactError, verify
-from families.discovery import find, version_of
 from families.family import Family, Matrix
 from families.forest import TreeModel, is_compiled
 
@@ -33,12 +32,16 @@ def open_artifact(folder: Path) -> tuple[Manifest, Predictor]:
 
 def open_own_form(folder: Path, manifest: Manifest) -> Predictor:
     """The model in its training library, refused where the library is not the version it was made with."""
+    from families.discovery import find  # reading what is installed takes longer than opening a fast form
+
     family = find(manifest.family)
     check_versions(family, manifest)
     return family.load(folder, manifest.schema)
 
 
 def check_versions(family: Family, manifest: Manifest) -> None:
+    from families.discovery import version_of
+
     other = [
         f"{library} {manifest.versions.get(library)} (here {version_of(library)})"
         for library in family.libraries
