@@ -97,7 +97,21 @@ class Identity(Component):
                 opts=self.own(),
             )
         )
+        if who in policies.MANAGED:
+            self._attach(who, role)
         return role
+
+    def _attach(self, who: Workload | Person, role: aws.iam.Role) -> None:
+        """What does not fit inline."""
+        name, statements = policies.MANAGED[who]
+        policy = aws.iam.Policy(
+            name,
+            name=self.args.names.of(name),
+            description=f"More of what {who} may do",
+            policy=self.json(policies.document(statements(self.args.grounds))),
+            opts=self.own(),
+        )
+        aws.iam.RolePolicyAttachment(name, role=role.name, policy_arn=policy.arn, opts=self.own())
 
     def _continuous_integration(self) -> None:
         """Preview on pull requests, deploy from the protected environment; no key is kept anywhere."""

@@ -6,7 +6,7 @@ cloud. A wildcard resource is only allowed with a reason from `WILDCARDS`; no st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,13 +23,11 @@ WILDCARDS: Mapping[str, str] = {
     "cloudwatch:GetMetricStatistics": "CloudWatch takes no resource for reading metrics",
     "cloudwatch:ListMetrics": "CloudWatch takes no resource for listing metrics",
     "ecr:GetAuthorizationToken": "a token is for the registry, not for a repository",
-    "ec2:CreateNetworkInterface": "SageMaker attaches to our subnets; held by the VPC condition below",
     "ec2:DescribeDhcpOptions": "EC2 takes no resource for describing",
     "ec2:DescribeNetworkInterfaces": "EC2 takes no resource for describing",
     "ec2:DescribeSecurityGroups": "EC2 takes no resource for describing",
     "ec2:DescribeSubnets": "EC2 takes no resource for describing",
     "ec2:DescribeVpcs": "EC2 takes no resource for describing",
-    "ec2:DeleteNetworkInterface": "interfaces are named only once they exist; held by the VPC condition",
     "sagemaker:ListEndpoints": "listing takes no resource",
     "sagemaker:ListPipelines": "listing takes no resource",
     "sagemaker:ListModelPackageGroups": "listing takes no resource",
@@ -39,6 +37,14 @@ WILDCARDS: Mapping[str, str] = {
     "cloudtrail:LookupEvents": "events are not resources",
     "ce:GetCostAndUsage": "cost is of the account",
     "servicequotas:ListServiceQuotas": "quotas are of the account",
+    "ec2:DescribeFlowLogs": "EC2 takes no resource for describing",
+    "ec2:DescribePrefixLists": "EC2 takes no resource for describing",
+    "ec2:DescribeRouteTables": "EC2 takes no resource for describing",
+    "ec2:DescribeSecurityGroupRules": "EC2 takes no resource for describing",
+    "ec2:DescribeVpcAttribute": "EC2 takes no resource for describing",
+    "ec2:DescribeVpcEndpoints": "EC2 takes no resource for describing",
+    "kms:CreateKey": "a key has no name before it exists; its policy and the boundary hold it",
+    "kms:ListAliases": "listing takes no resource",
 }
 
 
@@ -512,6 +518,9 @@ def ci_preview(grounds: Grounds) -> list[Statement]:
             of("sns", "GetTopicAttributes ListTagsForResource"),
             (names.arn("sns", f"{names.of()}-*"),),
         ),
+        Statement("LookAtNetwork", LOOK_AT_ALL_NETWORK, ("*",)),
+        Statement("LookAtQuotas", ("servicequotas:ListServiceQuotas",), ("*",)),
+        Statement("ListKeys", ("kms:ListAliases",), ("*",)),
         Statement(
             "ReadState", of("s3", "GetObject"), (f"arn:aws:s3:::{names.of('state', names.account, kind='bucket')}/*",)
         ),
@@ -520,6 +529,45 @@ def ci_preview(grounds: Grounds) -> list[Statement]:
 
 def boundary_arn(names: Names) -> str:
     return names.global_arn("iam", f"policy/{names.of('boundary')}")
+
+
+LOOK_AT_ALL_NETWORK = (
+    *LOOK_AT_NETWORK,
+    *of("ec2", "DescribeFlowLogs DescribePrefixLists DescribeRouteTables DescribeSecurityGroupRules"),
+    *of("ec2", "DescribeVpcAttribute DescribeVpcEndpoints"),
+)
+
+
+def foundation(grounds: Grounds) -> list[Statement]:
+    """Make, change and remove what stands under everything: network, key, trail, budget, parameters, logs."""
+    names = grounds.names
+    network = of(
+        "ec2",
+        "AssociateRouteTable AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress CreateFlowLogs "
+        "CreateRouteTable CreateSecurityGroup CreateSubnet CreateTags CreateVpc CreateVpcEndpoint DeleteFlowLogs "
+        "DeleteRouteTable DeleteSecurityGroup DeleteSubnet DeleteVpc DeleteVpcEndpoints DisassociateRouteTable "
+        "ModifySubnetAttribute ModifyVpcAttribute ModifyVpcEndpoint RevokeSecurityGroupEgress "
+        "RevokeSecurityGroupIngress",
+    )
+    keys = of("kms", "CreateAlias DeleteAlias EnableKeyRotation PutKeyPolicy ScheduleKeyDeletion TagResource")
+    trails = of("cloudtrail", "AddTags CreateTrail DeleteTrail DescribeTrails GetTrail GetTrailStatus StartLogging")
+    budgets = of("budgets", "ModifyBudget ViewBudget")
+    parameters = of("ssm", "AddTagsToResource DeleteParameter DescribeParameters GetParameter PutParameter")
+    topics = of(
+        "sns",
+        "CreateTopic DeleteTopic SetTopicAttributes Subscribe Unsubscribe TagResource",
+    )
+    groups = of("logs", "AssociateKmsKey CreateLogGroup DeleteLogGroup PutRetentionPolicy TagResource")
+    return [
+        Statement("ChangeNetwork", network, (names.arn("ec2", "*/*"),)),
+        Statement("MakeKey", ("kms:CreateKey",), ("*",)),
+        Statement("ChangeKey", keys, (grounds.key_arn, names.arn("kms", names.key_alias))),
+        Statement("ChangeTrail", trails, (names.arn("cloudtrail", f"trail/{names.of()}-*"),)),
+        Statement("ChangeBudget", budgets, (names.global_arn("budgets", f"budget/{names.of()}-*"),)),
+        Statement("ChangeParameters", parameters, (names.arn("ssm", f"parameter{names.parameter('*')}"),)),
+        Statement("ChangeTopics", topics, (names.arn("sns", f"{names.of()}-*"),)),
+        Statement("ChangeLogGroups", groups, (names.arn("logs", f"log-group:{names.log_group('*')}"),)),
+    ]
 
 
 def ci_deploy(grounds: Grounds) -> list[Statement]:
@@ -582,10 +630,6 @@ def ci_deploy(grounds: Grounds) -> list[Statement]:
         "CreateSchedule CreateScheduleGroup DeleteSchedule DeleteScheduleGroup GetSchedule "
         "GetScheduleGroup UpdateSchedule TagResource",
     )
-    topics = of(
-        "sns",
-        "CreateTopic DeleteTopic SetTopicAttributes Subscribe Unsubscribe TagResource",
-    )
     scaling = of(
         "application-autoscaling",
         "DeleteScalingPolicy DeregisterScalableTarget PutScalingPolicy PutScheduledAction "
@@ -623,7 +667,6 @@ def ci_deploy(grounds: Grounds) -> list[Statement]:
         ),
         Statement("ChangeRules", events, (names.arn("events", f"rule/{names.of()}-*"),)),
         Statement("ChangeSchedules", schedules, (names.arn("scheduler", f"schedule*/{names.of()}*"),)),
-        Statement("ChangeTopics", topics, (names.arn("sns", f"{names.of()}-*"),)),
         Statement("ChangeScaling", scaling, (names.arn("application-autoscaling", "scalable-target/*"),)),
         Statement("ChangeRepositories", repositories, (names.arn("ecr", f"repository/{names.of()}/*"),)),
         Statement("UseKey", KEY_USE, (grounds.key_arn,)),
@@ -657,6 +700,7 @@ def boundary(grounds: Grounds) -> list[Statement]:
         "ssm",
         "iam",
         "servicequotas",
+        "budgets",
     )
     limits = of(
         "iam",
@@ -690,6 +734,11 @@ PERSON_STATEMENTS = {
     "auditor": auditor,
     "ci-preview": ci_preview,
     "ci-deploy": ci_deploy,
+}
+
+# A role's inline policies hold 10,240 characters together; what would not fit is a policy of its own.
+MANAGED: Mapping[Workload | Person, tuple[str, Callable[[Grounds], list[Statement]]]] = {
+    "ci-deploy": ("ci-foundation", foundation),
 }
 
 

@@ -21,6 +21,7 @@ PIPELINE = "aws:sagemaker/pipeline:Pipeline"
 GROUP_POLICY = "aws:sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy"
 FEATURES = "aws:sagemaker/featureGroup:FeatureGroup"
 ROLE = "aws:iam/role:Role"
+POLICY = "aws:iam/policy:Policy"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 ACTION = "aws:appautoscaling/scheduledAction:ScheduledAction"
@@ -91,6 +92,12 @@ def variants(config: Resource) -> list[Mapping[str, Any]]:
 def statements(text: str) -> list[Mapping[str, Any]]:
     found = json.loads(text)["Statement"]
     return found if isinstance(found, list) else [found]
+
+
+def granting(stack: Stack) -> list[Resource]:
+    """Policies that grant something: a boundary only limits."""
+    managed = [each for each in stack.of(POLICY) if each.name != "boundary"]
+    return [*stack.of(ROLE_POLICY), *managed]
 
 
 def many(given: Any) -> list[Any]:
@@ -224,7 +231,7 @@ def steps(stack: Stack) -> Iterator[tuple[Resource, Mapping[str, Any]]]:
 
 @rule("SLW012", "no permission for all of a service's actions", "FSBP IAM.1, IAM.21")
 def no_wildcard_action(stack: Stack) -> Iterator[Breach]:
-    for policy in stack.of(ROLE_POLICY):
+    for policy in granting(stack):
         for each in statements(policy.inputs["policy"]):
             broad = [action for action in many(each["Action"]) if "*" in action]
             if each["Effect"] == "Allow" and broad:
@@ -233,7 +240,7 @@ def no_wildcard_action(stack: Stack) -> Iterator[Breach]:
 
 @rule("SLW013", "a permission on every resource has a written reason", "AwsSolutions-IAM5")
 def explained_wildcards(stack: Stack) -> Iterator[Breach]:
-    for policy in stack.of(ROLE_POLICY):
+    for policy in granting(stack):
         for each in statements(policy.inputs["policy"]):
             if each["Effect"] == "Allow" and "*" in many(each["Resource"]):
                 unexplained = [action for action in many(each["Action"]) if action not in WILDCARDS]
@@ -245,7 +252,7 @@ def explained_wildcards(stack: Stack) -> Iterator[Breach]:
 
 @rule("SLW014", "a role is passed by name, to a named service", "cloudsplaining PassRole")
 def pass_role_bounded(stack: Stack) -> Iterator[Breach]:
-    for policy in stack.of(ROLE_POLICY):
+    for policy in granting(stack):
         for each in statements(policy.inputs["policy"]):
             if each["Effect"] == "Allow" and "iam:PassRole" in many(each["Action"]):
                 to = (each.get("Condition") or {}).get("StringEquals") or {}
@@ -255,7 +262,7 @@ def pass_role_bounded(stack: Stack) -> Iterator[Breach]:
 
 @rule("SLW015", "workloads and people stay inside the boundary", "AWS Well-Architected SEC03-BP05")
 def bounded(stack: Stack) -> Iterator[Breach]:
-    policies = {each.name for each in stack.of("aws:iam/policy:Policy")}
+    policies = {each.name for each in stack.of(POLICY)}
     for role in stack.of(ROLE):
         service_only = role.name in ("flow", "trail", "budget", "replication")
         if not service_only and ("boundary" not in policies or not role.inputs.get("permissionsBoundary")):

@@ -67,7 +67,7 @@ def fixed(item: str) -> float:
 
 def monthly(resources: Iterable[Resource], region: str) -> Cost:
     """The cost of resources, as declared or as the state holds them."""
-    known = list(resources)
+    known = in_use(list(resources))
     targets = [values for kind, values in known if kind == "aws_appautoscaling_target"]
     lines = [line for kind, values in known for line in lines_of(kind, values, targets, region)]
     merged: dict[str, Line] = {}
@@ -75,6 +75,18 @@ def monthly(resources: Iterable[Resource], region: str) -> Cost:
         before = merged.get(line.what, Line(line.what, 0, 0))
         merged[line.what] = Line(line.what, before.floor + line.floor, before.ceiling + line.ceiling)
     return Cost(tuple(sorted(merged.values(), key=lambda each: -each.ceiling)), price(region, "other", "kms-key").as_of)
+
+
+def in_use(resources: list[Resource]) -> list[Resource]:
+    """Without configurations that are only kept to go back to: they cost nothing until an endpoint stands on them."""
+    served = " ".join(
+        str(each.get("endpoint_config_name")) for kind, each in resources if kind == "aws_sagemaker_endpoint"
+    )
+    return [
+        (kind, each)
+        for kind, each in resources
+        if kind != "aws_sagemaker_endpoint_configuration" or str(each["name"]).rpartition("-")[2] in served
+    ]
 
 
 def lines_of(kind: str, values: Mapping[str, Any], targets: list[Mapping[str, Any]], region: str) -> Iterator[Line]:

@@ -164,25 +164,25 @@ class Terraform:
         )
 
     def run(self, arguments: Sequence[str], allowed: Sequence[int] = (0,)) -> str:
-        process = self.start(arguments)
-        out, _ = process.communicate()
+        with self.start(arguments) as process:
+            out, _ = process.communicate()
         if process.returncode not in allowed:
             raise EngineError(f"terraform {arguments[0]} failed (exit {process.returncode}):\n{out.strip()}")
         return out
 
     def stream(self, arguments: Sequence[str], listen: Listener) -> tuple[list[Event], int]:
         """Run, telling each event as it comes; an interrupt is passed on and waited for, so that state is saved."""
-        process = self.start(arguments)
         seen: list[Event] = []
-        try:
-            for event in events.read(lines(process)):
-                seen.append(event)
-                listen(event)
-        except KeyboardInterrupt:
-            print("\nstopping: what is under way finishes first, so that nothing is lost", file=sys.stderr)  # noqa: T201
-            process.wait()
-            raise
-        return seen, process.wait()
+        with self.start(arguments) as process:
+            try:
+                for event in events.read(lines(process)):
+                    seen.append(event)
+                    listen(event)
+            except KeyboardInterrupt:
+                sys.stderr.write("\nstopping: what is under way finishes first, so that nothing is lost\n")
+                process.wait()
+                raise
+        return seen, process.returncode
 
 
 def lines(process: subprocess.Popen[str]) -> Iterator[str]:

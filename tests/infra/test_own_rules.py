@@ -48,7 +48,7 @@ def statement(**changes: Any) -> Change:
 
 POLICY = text("policy", statement(Action=["s3:*"], Resource="arn:aws:s3:::a"))
 MUTATIONS: dict[str, tuple[str, Change]] = {
-    "SLW001": ("endpointConfiguration", lambda each: each["productionVariants"][1].update(initialInstanceCount=1)),
+    "SLW001": ("endpointConfiguration", lambda each: each["productionVariants"][-1].update(initialInstanceCount=1)),
     "SLW002": ("appautoscaling/target", lambda each: each.update(minCapacity=1)),
     "SLW003": ("sagemaker/model:", lambda each: each.pop("vpcConfig")),
     "SLW004": ("sagemaker/model:", lambda each: each.update(enableNetworkIsolation=False)),
@@ -68,9 +68,9 @@ MUTATIONS: dict[str, tuple[str, Change]] = {
         "sagemaker/pipeline",
         text("pipelineDefinition", lambda each: each["Steps"][0]["Arguments"].pop("NetworkConfig")),
     ),
-    "SLW012": ("iam/rolePolicy", POLICY),
-    "SLW013": ("iam/rolePolicy", text("policy", statement(Action=["sagemaker:CreateModel"], Resource="*"))),
-    "SLW014": ("iam/rolePolicy", text("policy", statement(Action=["iam:PassRole"], Resource="*"))),
+    "SLW012": ("iam/rolePolicy:", POLICY),
+    "SLW013": ("iam/rolePolicy:", text("policy", statement(Action=["sagemaker:CreateModel"], Resource="*"))),
+    "SLW014": ("iam/rolePolicy:", text("policy", statement(Action=["iam:PassRole"], Resource="*"))),
     "SLW015": ("iam/role:", lambda each: each.pop("permissionsBoundary", None)),
     "SLW016": (
         "iam/role:",
