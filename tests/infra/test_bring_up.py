@@ -16,7 +16,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from contract.release import Package, Release, Releases, Variant
+from contract.release import Package, Release, Releases, Rollout, Variant
 from delivery.engine import machine
 from delivery.engine.cloud import Cloud, reach
 from delivery.engine.engine import Brought, left_behind, opened, up
@@ -33,6 +33,9 @@ pytestmark = [
         reason=f"needs terraform on PATH and the AWS provider in a mirror ({machine.MIRROR})",
     ),
 ]
+
+ENDPOINT = "slipway-local-churn"
+AT_ONCE = Rollout("all-at-once", bake_seconds=0)
 
 SERVER = """
 import http.server, os, sys
