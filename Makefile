@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format tables check test offline up down demo preview measure
+.PHONY: help setup lock format tables check rules test offline up down demo preview measure
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,13 @@ check: setup  ## everything that can be said without running: format, lint, type
 	codespell
 	python tools/tables.py --check
 	$(if $(wildcard */Dockerfile),hadolint $(wildcard */Dockerfile))
+	zizmor --offline --quiet .github/workflows
+	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(MAKE) --no-print-directory rules
+
+rules: setup  ## judge every environment: settings, our own rules, checkov over the synthesised plans
+	@$(PYTHON) tools/setup.py rules
+	python -m delivery.rules
 
 test: setup  ## the tests: unit, conformance, containers as processes, docs
 	pytest -n 2

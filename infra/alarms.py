@@ -147,7 +147,9 @@ class Alarms(Component):
     def _alarm(self, spec: AlarmSpec) -> aws.cloudwatch.MetricAlarm:
         grouped = any(spec.signal.key in keys for _, _, keys in GROUPS)
         label = spec.name.removeprefix(f"{self.args.names.of()}-")
-        return declare(label, spec, [] if grouped else [self.args.topic_arn], self.own())
+        # A group refuses to lose a member it still names: the group changes first, the member goes after.
+        opts = self.own(delete_before_replace=False)
+        return declare(label, spec, [] if grouped else [self.args.topic_arn], opts)
 
     def _groups(self) -> None:
         for name, meaning, keys in GROUPS:

@@ -35,6 +35,8 @@ class Keys(Component):
         return aws.kms.Key(
             "key",
             description=f"Everything of {args.names.of()}",
+            key_usage="ENCRYPT_DECRYPT",
+            customer_master_key_spec="SYMMETRIC_DEFAULT",
             enable_key_rotation=True,
             deletion_window_in_days=30 if args.protect else 7,
             policy=self.json(args.policy),

@@ -41,7 +41,6 @@ WILDCARDS: Mapping[str, str] = {
     "ec2:DescribePrefixLists": "EC2 takes no resource for describing",
     "ec2:DescribeRouteTables": "EC2 takes no resource for describing",
     "ec2:DescribeSecurityGroupRules": "EC2 takes no resource for describing",
-    "ec2:DescribeVpcAttribute": "EC2 takes no resource for describing",
     "ec2:DescribeVpcEndpoints": "EC2 takes no resource for describing",
     "kms:CreateKey": "a key has no name before it exists; its policy and the boundary hold it",
     "kms:ListAliases": "listing takes no resource",
@@ -519,6 +518,7 @@ def ci_preview(grounds: Grounds) -> list[Statement]:
             (names.arn("sns", f"{names.of()}-*"),),
         ),
         Statement("LookAtNetwork", LOOK_AT_ALL_NETWORK, ("*",)),
+        Statement("LookAtVpc", ("ec2:DescribeVpcAttribute",), (names.arn("ec2", "vpc/*"),)),
         Statement("LookAtQuotas", ("servicequotas:ListServiceQuotas",), ("*",)),
         Statement("ListKeys", ("kms:ListAliases",), ("*",)),
         Statement(
@@ -534,7 +534,7 @@ def boundary_arn(names: Names) -> str:
 LOOK_AT_ALL_NETWORK = (
     *LOOK_AT_NETWORK,
     *of("ec2", "DescribeFlowLogs DescribePrefixLists DescribeRouteTables DescribeSecurityGroupRules"),
-    *of("ec2", "DescribeVpcAttribute DescribeVpcEndpoints"),
+    "ec2:DescribeVpcEndpoints",
 )
 
 

@@ -23,7 +23,7 @@ Detailed = Annotated[bool, typer.Option("--detailed-exit", help="Exit 10 when th
 
 def commands(app: typer.Typer) -> None:
     """Add the verbs of this file."""
-    for command in (up, preview, down, synth, outputs, recover):
+    for command in (up, preview, down, synth, outputs, smoke, recover):
         app.command()(command)
 
 
@@ -142,6 +142,24 @@ def outputs(environment: Environment = "local", engine: Engine = None, root: Roo
     Example: `slipway outputs local`
     """
     print_json(engine_of(engine).outputs(environment, here(root)).to_json())
+
+
+def smoke(environment: Environment = "local", engine: Engine = None, root: Root = None) -> None:
+    """Look whether what was brought up is there and serves: endpoints, pipelines, alarms.
+
+    Example: `slipway smoke local`
+    """
+    from delivery.engine.cloud import reach
+    from delivery.engine.smoke import smoke as problems
+    from stacks.settings import load
+
+    found = engine_of(engine).outputs(environment, here(root))
+    wrong = problems(reach(load(environment, here(root)), here(root)), found)
+    for line in wrong:
+        typer.echo(line, err=True)
+    if wrong:
+        raise typer.Exit(EXIT["failed"])
+    typer.echo(f"{environment}: {len(found.models)} models, all there")
 
 
 def recover(environment: Environment = "local", yes: Yes = False, engine: Engine = None, root: Root = None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.platform import OUTPUT, PlatformOutputs
-from delivery.engine import cost, machine
+from delivery.engine import cost, machine, quotas
 from delivery.engine.cloud import Cloud, reach
 from delivery.engine.convert import Synthesis, synthesise
 from delivery.engine.declare import Declared, declare
@@ -134,12 +134,20 @@ def up(
         ahead = look_ahead(here, planning)
         if ahead.over_budget:
             raise RefusedError(f"over budget: {ahead.over_budget}. Nothing was changed.")
+        short = lacking(here) if not ahead.plan.is_empty else []
         if not ahead.plan.is_empty:
             if not ask(ahead):
                 raise RefusedError("not agreed; nothing was changed")
             here.terraform.apply(applying(ahead.plan))
         outputs = outputs_of(here.terraform, environment)
-        return Brought(ahead.plan, outputs, tuple(left_behind(here.cloud, outputs)))
+        return Brought(ahead.plan, outputs, (*short, *left_behind(here.cloud, outputs)))
+
+
+def lacking(here: Environment) -> list[str]:
+    """Quotas that would not hold; the embedded AWS has none."""
+    if here.settings.cloud == "embedded":
+        return []
+    return quotas.shortages(quotas.needed(list(cost.declared(here.synthesis.document))), quotas.granted(here.cloud))
 
 
 def left_behind(cloud: Cloud, outputs: PlatformOutputs) -> list[str]:

@@ -16,7 +16,6 @@ from delivery.engine.convert import synthesise
 from delivery.engine.recording import Recording, record
 from delivery.engine.schema import outputs_of
 from delivery.rules import checkov
-from delivery.rules.plan import plan_form
 from delivery.rules.waivers import Finding, Judged, judge, waivers
 from infra.names import Names
 from infra.rules import Resource, breaches
@@ -81,7 +80,7 @@ def own_findings(recording: Recording) -> list[Finding]:
 
 
 def documents(recordings: Iterable[Recording]) -> dict[str, Mapping[str, Any]]:
-    return {each.stack: plan_form(synthesise(each).document) for each in recordings}
+    return {each.stack: synthesise(each).document for each in recordings}
 
 
 def check(root: Path = ROOT, today: date | None = None) -> Report:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from delivery.rules.plan import plan_form, prefix
 from delivery.rules.waivers import Finding
 
 
@@ -22,7 +23,11 @@ class Answer:
     """What was found, and which checks really looked at something."""
 
     findings: tuple[Finding, ...]
-    evaluated: frozenset[str]
+    seen: Mapping[str, frozenset[str]]  # per environment
+
+    @property
+    def evaluated(self) -> frozenset[str]:
+        return frozenset().union(*self.seen.values())
 
 
 def binary(root: Path) -> Path:
@@ -32,11 +37,11 @@ def binary(root: Path) -> Path:
     return path
 
 
-def run(plans: Mapping[str, Mapping[str, Any]], folder: Path, root: Path) -> Answer:
-    """Judge one plan per environment in one run; a check that never looked at anything is not counted."""
-    files = {environment: folder / f"{environment}.json" for environment in plans}
+def run(documents: Mapping[str, Mapping[str, Any]], folder: Path, root: Path) -> Answer:
+    """Judge one document per environment in one run; a check that never looked at anything is not counted."""
+    files = {environment: folder / f"{environment}.json" for environment in documents}
     for environment, path in files.items():
-        path.write_text(json.dumps(plans[environment]))
+        path.write_text(json.dumps(plan_form(documents[environment], environment)))
     command = [str(binary(root)), "--framework", "terraform_plan", "--output", "json", "--compact", "--skip-download"]
     for path in files.values():
         command += ["--file", str(path)]
@@ -53,7 +58,16 @@ def answer(given: Any) -> Answer:
     results = [each["results"] for each in (given if isinstance(given, list) else [given])]
     failed = [each for result in results for each in result.get("failed_checks", ())]
     passed = [each for result in results for each in result.get("passed_checks", ())]
+    seen: dict[str, set[str]] = {}
+    for each in [*failed, *passed]:
+        seen.setdefault(place(each), set()).add(each["check_id"])
     findings = tuple(
-        Finding(Path(each["file_path"]).stem, each["check_id"], each["resource"], each["check_name"]) for each in failed
+        Finding(place(each), each["check_id"], each["resource"].replace(prefix(place(each)), "", 1), each["check_name"])
+        for each in failed
     )
-    return Answer(findings, frozenset(each["check_id"] for each in [*failed, *passed]))
+    return Answer(findings, {name: frozenset(ids) for name, ids in seen.items()})
+
+
+def place(found: Mapping[str, Any]) -> str:
+    """Which plan a result is about: the name of its file."""
+    return Path(found["file_path"]).stem

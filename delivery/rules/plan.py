@@ -7,6 +7,7 @@ output stays absent and stands in the references, because rules about relations 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -17,8 +18,12 @@ REFERENCE = re.compile(r"\$\{(?P<whole>(?P<address>aws_\w+\.[\w-]+)\.\w+)\}")
 META = ("depends_on", "lifecycle", "provider", "timeouts")
 
 
-def plan_form(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A plan that creates everything in the document."""
+def plan_form(document: Mapping[str, Any], within: str = "") -> dict[str, Any]:
+    """A plan that creates everything in the document.
+
+    Rule engines that read several plans at once mix resources of the same name; `within` keeps them apart.
+    """
+    document = apart(document, within) if within else document
     planned: list[dict[str, Any]] = []
     changes: list[dict[str, Any]] = []
     configured: list[dict[str, Any]] = []
@@ -39,6 +44,19 @@ def plan_form(document: Mapping[str, Any]) -> dict[str, Any]:
         "resource_changes": changes,
         "configuration": {"root_module": {"resources": configured}},
     }
+
+
+def apart(document: Mapping[str, Any], within: str) -> dict[str, Any]:
+    """The same resources with the prefix in front of every name and reference."""
+    text = re.sub(r"\$\{(aws_\w+)\.", rf"${{\g<1>.{prefix(within)}", json.dumps(document["resource"]))
+    named = {
+        kind: {prefix(within) + name: body for name, body in each.items()} for kind, each in json.loads(text).items()
+    }
+    return {"resource": named}
+
+
+def prefix(within: str) -> str:
+    return f"{within}__"
 
 
 def is_reference(value: Any) -> bool:
