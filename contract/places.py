@@ -119,7 +119,11 @@ def run_prefix(model: str, run: str) -> str:
 
 
 def baseline_key(model: str, artifact_hash: str) -> str:
-    return f"baselines/{model}/{artifact_hash}/{BASELINE}"
+    return f"{baselines_prefix(model)}{artifact_hash}/{BASELINE}"
+
+
+def baselines_prefix(model: str) -> str:
+    return f"baselines/{model}/"
 
 
 def capture_prefix(endpoint: str, variant: str | None = None) -> str:

@@ -5,7 +5,7 @@
         --since 2026-11-20T10:00Z --until 2026-11-20T11:00Z --history s3://bucket/windows/endpoint/ --publish
     python -m monitoring report --input out/report.json --output report.html
 
-Without a command it judges the window that a schedule describes in the environment (docs/monitoring.md). Exit codes:
+Without a command it does what a schedule describes in the environment: `judge` (docs/monitoring.md). Exit codes:
 0 judged, whatever the verdict; 2 wrong arguments; 3 something could not be read or written; 4 the verdict that
 --fail-on names.
 """

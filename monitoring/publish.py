@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -107,6 +107,3 @@ def leave_for_platform(metrics: Sequence[Mapping[str, Any]], folder: Path, name:
         return value.isoformat() if isinstance(value, datetime) else str(value)
 
     (folder / name).write_text("".join(json.dumps(metric, default=plain) + "\n" for metric in metrics))
-
-
-Connect = Callable[[], CloudWatch]

@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 
 from monitoring import drift
 from monitoring.baseline import Baseline
-from monitoring.layout import UNSEEN
 from monitoring.modelmonitor import CONSTRAINTS, STATISTICS, VIOLATIONS, constraints_document, statistics
 from monitoring.publish import Datum
 from monitoring.quality import Constraints, Violation, as_document, check, constraints_of
@@ -27,6 +26,7 @@ from monitoring.window import Window
 
 REMEMBERED = max(SPANS) - 1
 VERSION = 1
+OVERLAP = timedelta(minutes=1)  # of two windows, let pass: a schedule starts a little early or late
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class Past:
 
     sums: Sums
     since: datetime
+    until: datetime
     point: report.Point
 
 
@@ -143,25 +144,25 @@ def remember(result: Judged, settings: Settings, history: Folder) -> None:
         "version": VERSION,
         "layout": profile.layout.fingerprint,
         "since": since.isoformat(),
+        "until": result.window.span.until.isoformat() if result.window.span.until else since.isoformat(),
         "rows": profile.rows,
         "status": "drift" if "drift" in (result.verdict.status, result.verdict.predictions) else result.verdict.status,
         "effects": dict(result.verdict.effects),
         "cells": sums.cells.tolist(),
         "missing": sums.missing.tolist(),
         "products": None if sums.products is None else sums.products.tolist(),
-        "unseen": int(profile.cells[:, UNSEEN].sum()),
     }
     history.write(name_of(settings.variant, since), json.dumps(kept, separators=(",", ":")).encode())
 
 
 def recall(history: Folder, variant: str, before: datetime | None, baseline: Baseline) -> list[Past]:
-    """The last windows of the same baseline that started earlier, in order; what cannot be read is left out."""
+    """The last windows of the same baseline that ended earlier, in order; what cannot be read is left out."""
     if before is None:
         return []
     last = name_of(variant, before)
     names = [name for name in history.names(f"{variant}/") if name < last and name.endswith(".json")]
     found = [_recalled(history.read(name), baseline) for name in sorted(names)[-REMEMBERED:]]
-    return [each for each in found if each is not None]
+    return [each for each in found if each is not None and each.until <= before + OVERLAP]
 
 
 def _recalled(content: bytes, baseline: Baseline) -> Past | None:
@@ -178,6 +179,6 @@ def _recalled(content: bytes, baseline: Baseline) -> Past | None:
             else None,
         )
         point = report.Point(kept["since"], int(kept["rows"]), kept["status"], kept["effects"])
-        return Past(sums, datetime.fromisoformat(kept["since"]), point)
+        return Past(sums, datetime.fromisoformat(kept["since"]), datetime.fromisoformat(kept["until"]), point)
     except (KeyError, TypeError, ValueError):
         return None

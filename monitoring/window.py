@@ -114,7 +114,8 @@ def _may_hold(name: str, span: Span) -> bool:
     if name.rsplit("/", 1)[-1].startswith(".") or found is None:
         return not name.rsplit("/", 1)[-1].startswith(".")
     try:
-        hour = datetime(*(int(part) for part in found.groups()), tzinfo=UTC)  # type: ignore[arg-type, misc]
+        year, month, day, clock = (int(part) for part in found.groups())
+        hour = datetime(year, month, day, clock, tzinfo=UTC)
     except ValueError:
         return True
     # A record may be filed an hour from its own time: clocks differ, and files are written late.

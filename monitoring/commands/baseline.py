@@ -5,16 +5,22 @@ data become the baseline of the predictions; capture lines carry them already. B
 and constraints.json are written next to it, in Model Monitor's form.
 
     monitor baseline --data train.parquet --schema manifest.json --output artifact/baseline.json
+    monitor baseline --data evaluation/predictions.parquet --artifact model.tar.gz
+        --output s3://artifacts/baselines/churn/{artifact}/baseline.json
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import hashlib
+import io
 import json
+import tarfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, get_args
 
+from contract import places
 from contract.records import Schema
 from monitoring import modelmonitor
 from monitoring.baseline import Baseline, Passes, Rows, Season, build, with_layout
@@ -38,7 +44,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--statistics", metavar="FILE", help="Model Monitor's statistics.json, when the data is gone")
     parser.add_argument("--layout", metavar="FILE", help="count with this layout, which `monitor sketch` made")
     parser.add_argument("--schema", metavar="FILE", help="manifest.json of the artifact, or a schema")
-    parser.add_argument("--output", metavar="FILE", required=True, help="where baseline.json goes")
+    parser.add_argument("--artifact", metavar="FILE", help="model.tar.gz, whose manifest is the schema")
+    parser.add_argument(
+        "--output", metavar="FILE", required=True, help="where it goes; {artifact} is the artifact's hash"
+    )
     parser.add_argument("--format", choices=get_args(Format), help="of the data; by default the name's ending says it")
     parser.add_argument(
         "--season", choices=get_args(Season), default="none", help="keep a baseline for each season as well"
@@ -48,19 +57,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, outside: Outside) -> int:
     schema = read_schema(args.schema, outside) if args.schema else None
+    output = args.output
+    if args.artifact:
+        digest, schema = read_artifact(args.artifact, outside)
+        output = output.replace("{artifact}", digest)
     if args.statistics:
         place, name = file(args.statistics, outside.s3)
         made = modelmonitor.baseline_from(json.loads(place.read(name)), schema)
     elif args.join:
         made = joined(args.join, outside)
     elif schema is None:
-        raise ProfileError("--schema is missing: name the artifact's manifest.json, which says what the columns are")
+        raise ProfileError("--schema is missing: name the artifact's manifest.json, or the artifact with --artifact")
     elif args.layout:
         made = with_layout(passes(args, schema, outside), schema, read_layout(args.layout, outside), args.season)
     else:
         made = build(passes(args, schema, outside), schema, args.season)
-    write(made, args.output, outside)
-    outside.say(f"baseline of {made.profile.rows:,} rows and {len(made.layout.columns)} columns: {args.output}")
+    write(made, output, outside)
+    outside.say(f"baseline of {made.profile.rows:,} rows and {len(made.layout.columns)} columns: {output}")
     return 0
 
 
@@ -71,6 +84,20 @@ def read_schema(place: str, outside: Outside) -> Schema:
     except ValueError as problem:
         raise ProfileError(f"{place} is not JSON: {problem}") from None
     return Schema.from_json(document.get("schema", document))
+
+
+def read_artifact(place: str, outside: Outside) -> tuple[str, Schema]:
+    """The hash of a model.tar.gz, which names its baseline, and the schema in its manifest."""
+    where, name = file(place, outside.s3)
+    content = where.read(name)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content)) as packed:
+            found = next(each for each in packed.getmembers() if each.name.removeprefix("./") == places.MANIFEST)
+            manifest = packed.extractfile(found)
+            document = json.loads(manifest.read()) if manifest else {}
+    except (tarfile.TarError, StopIteration, ValueError) as problem:
+        raise ProfileError(f"{place} holds no readable {places.MANIFEST}: {problem!r}; expected an artifact") from None
+    return hashlib.sha256(content).hexdigest(), Schema.from_json(document["schema"])
 
 
 def read_layout(place: str, outside: Outside) -> Layout:

@@ -1,6 +1,7 @@
 """Judge the records between two instants against a baseline; report, publish, remember.
 
-Without --since and --until it is the last whole hour; --until latest ends with the newest hour that was captured.
+Without --since and --until it is the last whole hour; --until now ends at this moment, --until latest with the newest
+hour that was captured.
 Several variants in one capture folder are judged each on its own. On several instances of a processing job
 (ShardedByS3Key) each leaves its part, and a last run with --parts joins them and judges.
 
@@ -53,7 +54,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="PLACE", help="folder for the report and Model Monitor's files")
     parser.add_argument("--history", metavar="PLACE", help="folder where judged windows are remembered")
     parser.add_argument("--since", metavar="TIME", help="ISO time, the first instant of the window")
-    parser.add_argument("--until", metavar="TIME", help="ISO time, the first instant after it; or 'latest'")
+    parser.add_argument("--until", metavar="TIME", help="ISO time, the first instant after it; or 'now'; or 'latest'")
     parser.add_argument("--hours", type=float, default=1.0, help="length of the window when --since is not given")
     parser.add_argument("--endpoint", metavar="NAME", help="what signals are published for")
     parser.add_argument("--variant", metavar="NAME", help="only this variant; by default each one on its own")
@@ -155,6 +156,8 @@ def span_of(args: argparse.Namespace, names: Sequence[str], now: datetime) -> Sp
     length = timedelta(hours=args.hours)
     if args.until == "latest":
         until = _latest(names) or _hour(now)
+    elif args.until == "now":
+        until = now.replace(microsecond=0)
     else:
         until = time_of(args.until, "until") if args.until else None
     since = time_of(args.since, "since") if args.since else None
@@ -320,3 +323,6 @@ class _Below:
 
     def on_disk(self, name: str) -> Any:
         return self.parent.on_disk(f"{self.name}/{name}")
+
+    def newest(self, ending: str) -> str | None:
+        return max((name for name in self.names() if name.endswith(ending)), default=None)

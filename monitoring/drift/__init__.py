@@ -21,7 +21,7 @@ from contract.records import Column
 from monitoring.bins import CELLS, Floats
 from monitoring.layout import CategoryColumn, NumericColumn, lay_out
 from monitoring.profile import Profile, count
-from monitoring.verdict import Judge, Reference, reference_of, sums_of
+from monitoring.verdict import Judge, Reference, reference_of
 
 Applies = Literal["numbers", "categories", "columns", "table"]
 DRAWS = 99
@@ -211,5 +211,5 @@ def beside(before: Sequence[Any], after: Sequence[Any]) -> Pair:
 
 __all__ = [
     "DriftMetric", "Measured", "Pair", "Score", "Table", "beside", "compare", "measure", "metrics", "redraw", "share",
-    "simes", "sums_of",
+    "simes",
 ]  # fmt: skip

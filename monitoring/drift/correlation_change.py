@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from monitoring.drift import DriftMetric, Score, Table, compare, sums_of
+from monitoring.drift import DriftMetric, Score, Table, compare
 from monitoring.evidence import correlation_differs
+from monitoring.verdict import sums_of
 
 __all__ = ["METRIC", "compare"]
 

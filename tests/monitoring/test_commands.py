@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
+import tarfile
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,7 +19,8 @@ import polars as pl
 import pytest
 from moto import mock_aws
 
-from contract import signals
+from contract import places, signals
+from contract.records import Outcome
 from monitoring import cli
 from monitoring.baseline import Baseline
 from monitoring.cli import Outside
@@ -299,6 +303,55 @@ def test_a_processing_job_is_understood_from_model_monitors_environment(monitor:
     left = (base / "output" / "metrics" / "cloudwatch" / "metrics.jsonl").read_text().splitlines()
     assert {"feature_baseline_drift_age", "feature_non_null_age"} <= {json.loads(line)["MetricName"] for line in left}
     assert (base / "output" / "message").read_text().startswith("churn/champion: quiet")
+
+
+def test_the_monitor_pipelines_environment_is_all_the_image_needs(
+    monitor: Monitor, capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (
+        ("DEFAULT_REGION", "eu-west-1"),
+        ("ACCESS_KEY_ID", "testing"),
+        ("SECRET_ACCESS_KEY", "testing"),
+    ):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    artifact = monitor.place / "model.tar.gz"
+    with tarfile.open(artifact, "w:gz") as packed:
+        packed.add(monitor.schema, "manifest.json")
+    folder, end = capture(), monitor.now
+    monitor.environment = {
+        "SLIPWAY_MODEL": "churn",
+        "SLIPWAY_ARTIFACTS_BUCKET": "artifacts",
+        "SLIPWAY_CAPTURE_URI": "s3://capture/capture/churn/",
+        "SLIPWAY_WINDOWS_URI": "s3://artifacts/windows/churn/",
+        "SLIPWAY_OUTCOMES_URI": "s3://capture/outcomes/churn/",
+        "SLIPWAY_WINDOW_END": "now",
+        "SLIPWAY_WINDOW_HOURS": "1",
+        "sagemaker_endpoint_name": "churn",
+        "publish_cloudwatch_metrics": "Enabled",
+        "output_path": str(monitor.place / "out"),
+    }
+    with mock_aws():
+        s3 = boto3.client("s3")
+        for bucket in ("artifacts", "capture"):
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        assert monitor.run() == cli.UNREADABLE  # no baseline yet
+        output = "s3://artifacts/baselines/churn/{artifact}/baseline.json"
+        made = ["--data", str(monitor.data), "--artifact", str(artifact), "--output", output]
+        assert monitor.run("baseline", *made) == 0
+        digest = hashlib.sha256(artifact.read_bytes()).hexdigest()
+        assert s3.head_object(Bucket="artifacts", Key=places.baseline_key("churn", digest))
+        for path in folder.rglob("*.jsonl"):
+            s3.upload_file(str(path), "capture", f"capture/churn/{path.relative_to(folder).as_posix()}")
+        assert monitor.run() == 0
+        assert (monitor.report()["rows"], monitor.status()) == (600, "quiet")
+        assert monitor.metrics.value("MonitorRan") == 1
+        keys = [each["Key"] for each in s3.list_objects_v2(Bucket="artifacts", Prefix="windows/")["Contents"]]
+        assert keys == [f"windows/churn/counts/champion/{end - timedelta(hours=1):%Y/%m/%d/%H-%M-%S}.json"]
+        outcome = Outcome(str(uuid.UUID(int=5_000_000)), "yes", "2026-11-20T11:30:00Z").to_line()
+        s3.put_object(Bucket="capture", Key="outcomes/churn/2026/11/20/11/a.jsonl", Body=outcome.encode())
+        assert monitor.run("judge", "--dry-run") == 0
+        assert [line.split()[1] for line in monitor.said[-2:]] == ["window", "outcomes"]
+        assert monitor.run() == 0
 
 
 def test_one_of_several_processing_instances_leaves_its_part(monitor: Monitor, capture: Capture) -> None:

@@ -47,7 +47,7 @@ def drifted(baseline: Baseline) -> Judged:
         sums = sums_of(count(frame(200, 100 + hour), baseline.layout))
         since = start + timedelta(hours=hour)
         point = Point(since.isoformat(), 200, "quiet", dict.fromkeys(baseline.layout.names, 0.1 + hour / 100))
-        past.append(Past(sums, since, point))
+        past.append(Past(sums, since, since + timedelta(hours=1), point))
     tally = Tally(files=2, records=3_003, quarantined=3)
     tally.reasons["not JSON (cut off or damaged)"] = 3
     tally.absent["column 7"] = 3_000
