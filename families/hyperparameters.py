@@ -35,6 +35,13 @@ class Hyperparameter:
     search: tuple[float, float] | None = None
     log: bool = False
 
+    @property
+    def bounds(self) -> str:
+        """What values make sense and which of them tuning looks at, in words."""
+        within = f", {self.low:g} to {self.high:g}" if self.kind in ("integer", "number") else ""
+        within += f": {', '.join(self.choices)}" if self.choices else ""
+        return within + (f"; tuning looks from {self.search[0]:g} to {self.search[1]:g}" if self.search else "")
+
     def read(self, given: object) -> Any:
         """The value that the given text or value stands for, or an error saying what would have been right."""
         text = str(given).strip().strip('"')

@@ -8,13 +8,17 @@ from pathlib import Path
 
 from contract.places import Container
 from contract.stages import STAGES, WRONG_SETTINGS
+from families.discovery import discover
 from training import sample
+from training.settings import OF_A_RUN
 
 
 def main(given: Sequence[str] | None = None) -> int:
     options, rest = _parser().parse_known_args(given)
     if options.word == "sample":
         return _write_sample(options)
+    if options.word == "hyperparameters":
+        return _list_hyperparameters(options.family)
     return _run(options.word, rest)
 
 
@@ -26,6 +30,8 @@ def _parser() -> argparse.ArgumentParser:
     words = parser.add_subparsers(dest="word", required=True)
     for stage in STAGES.values():
         words.add_parser(stage.name, help=stage.does)
+    listing = words.add_parser("hyperparameters", help="list what can be set on a run and on a family")
+    listing.add_argument("--family", default=OF_A_RUN[0].default, choices=list(discover()))
     _add_sample(words.add_parser("sample", help="write a table of sample data"))
     return parser
 
@@ -59,6 +65,14 @@ def hyperparameters_of(rest: Sequence[str]) -> dict[str, object]:
                 raise ValueError(f"'{word}' has no value; a hyperparameter is given as --name value") from None
         found[name.replace("-", "_")] = value
     return found
+
+
+def _list_hyperparameters(family: str) -> int:
+    for title, known in (("of a run", OF_A_RUN), (f"of {family}", discover()[family].hyperparameters)):
+        print(f"\n{title}")
+        for each in known:
+            print(f"{each.name:20} {each.kind:8} {each.default!r:9} {each.about}{each.bounds}")
+    return 0
 
 
 def _add_sample(parser: argparse.ArgumentParser) -> None:

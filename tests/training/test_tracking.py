@@ -18,7 +18,7 @@ def tracked(tmp_path: Path) -> Tracked:
     return Tracked({"family": "xgboost", "rounds": 50}, {"validation_auc": 0.9}, tags, {"evaluation": folder})
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")
 def test_params_metrics_hashes_and_files_are_logged_to_the_local_store(tracked: Tracked, tmp_path: Path) -> None:
     said = log(tracked, tmp_path / "mlflow", {"TRAINING_JOB_NAME": "churn-1"})
     assert said.startswith("tracking: run "), said
@@ -35,7 +35,7 @@ def test_params_metrics_hashes_and_files_are_logged_to_the_local_store(tracked: 
     ]
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")
 def test_a_server_that_is_away_is_reported_and_no_more(
     tracked: Tracked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,7 +45,7 @@ def test_a_server_that_is_away_is_reported_and_no_more(
     assert "the artifact is not affected" in said
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")
 def test_the_arn_of_a_managed_server_is_understood() -> None:
     from mlflow.tracking._tracking_service.utils import _tracking_store_registry
 
