@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import select
 import socket
@@ -40,6 +41,7 @@ class Connections:
     def __init__(self, port: int) -> None:
         self.port = port
         self._idle: deque[http.client.HTTPConnection] = deque()
+        self._closed = False
 
     def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Answer:
         connection, response = self._send(method, path, body, headers, timeout)
@@ -110,10 +112,15 @@ class Connections:
             connection.close()
         else:
             self._idle.append(connection)
+            if self._closed:  # a health check may end after the pool did
+                self.close()
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        """Close what is idle, and whatever is given back from now on."""
+        self._closed = True
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
 
 def _readable(sock: socket.socket) -> bool:

@@ -148,7 +148,11 @@ class Control:
 
     def _update(self, live: LiveEndpoint, pending: Body) -> None:
         blue = live.fleet
-        green = Fleet.of(self.plane, live.scope, live.name, pending["EndpointConfigName"])
+        try:
+            green = Fleet.of(self.plane, live.scope, live.name, pending["EndpointConfigName"])
+        except AwsError as error:  # its model was deleted meanwhile, for example: what serves goes on serving
+            live.note(EndpointStatus="InService", FailureReason=error.message, **{PRIVATE_PENDING: None})
+            return
         if pending["RetainAllVariantProperties"]:
             green.retain(blue, pending["Exclude"])
         config = pending["DeploymentConfig"]

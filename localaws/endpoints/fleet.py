@@ -18,6 +18,7 @@ from localaws.endpoints.model import read_model
 from localaws.endpoints.routing import Lane
 from localaws.endpoints.serverless import ServerlessVariant
 from localaws.endpoints.variant import Variant
+from localaws.errors import ValidationException
 from localaws.plane import Plane
 from localaws.store import Body, Scope
 
@@ -46,6 +47,11 @@ class Fleet:
 
     def _variant(self, given: Mapping[str, Any]) -> Variant:
         name = given["VariantName"]
+        if "ModelName" not in given:
+            raise ValidationException(
+                f"Variant {name} has no ModelName: the embedded AWS does not run inference components. "
+                "Give the variant a model."
+            )
         site = Site(self._plane, self._scope, self._endpoint, self.config_name, name)
         model = read_model(self._scope, given["ModelName"])
         kind = ServerlessVariant if given.get("ServerlessConfig") else Variant

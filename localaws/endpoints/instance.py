@@ -92,6 +92,7 @@ class ServerProcess:
     def start(self) -> None:
         site, container = self._site, self.container
         self._stopping = self._healthy = False
+        self.connections = Connections(self.port)
         spec = RunSpec(
             name=f"{site.endpoint}/{site.variant}/{self.folder.parent.name}/{container.hostname}",
             image=container.image,

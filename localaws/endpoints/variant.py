@@ -26,7 +26,7 @@ class Variant:
         self.config = config
         self.model = model
         self.weight: float = config.get("InitialVariantWeight", 1.0)
-        self.wanted: int = config.get("InitialInstanceCount", 0)
+        self.wanted = _first_count(config)
         self.meter = Meter(site)
         self.objects = Objects(site.plane.clients, site.scope.account, site.scope.region)
         self.files = ModelFiles(self.objects, root / "files")
@@ -146,3 +146,11 @@ class Variant:
             return random.choice(ready)  # noqa: S311
         fewest = min(instance.outstanding for instance in ready)
         return random.choice([instance for instance in ready if instance.outstanding == fewest])  # noqa: S311
+
+
+def _first_count(config: Mapping[str, Any]) -> int:
+    if config.get("ServerlessConfig"):
+        return 0
+    managed = config.get("ManagedInstanceScaling") or {}
+    count: int = config.get("InitialInstanceCount") or managed.get("MinInstanceCount") or 1
+    return count

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from localaws.ports import RunError, RunSpec
 from localaws.runner.backends import docker_answers, namespaces_work
 from localaws.runner.dockerfile import parse
+from localaws.runner.environments import LockedEnvironments
 from localaws.runner.images import image_name
 from localaws.runner.local import LocalRunner
 
@@ -23,7 +25,7 @@ IMAGES = Path(__file__).parent / "images"
 SHELL = ("/bin/sh", "-c")
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 30) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -285,3 +287,28 @@ def test_a_lock_that_an_earlier_stage_installs_is_the_image_s() -> None:
 )
 def test_the_last_segment_of_an_image_uri_names_its_folder(uri: str, name: str) -> None:
     assert image_name(uri) == name
+
+
+def test_a_lock_gets_one_environment_however_many_ask_for_it(tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.txt"
+    lock.write_text("# nothing but the standard library\n")
+    environments = LockedEnvironments(tmp_path / "environments")
+    with ThreadPoolExecutor(4) as pool:
+        pythons = set(pool.map(environments.python, [lock] * 4))
+    assert len(pythons) == 1
+    prefix = subprocess.check_output([str(pythons.pop()), "-c", "import sys; print(sys.prefix)"], text=True).strip()
+    assert prefix.startswith(str(tmp_path))
+    lock.write_text("# changed\n")
+    assert environments.python(lock).parent.parent.name != Path(prefix).name
+
+
+def test_an_environment_that_cannot_be_made_says_what_was_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    lock = tmp_path / "requirements.txt"
+    lock.write_text("no-such-package==1.0 --hash=sha256:" + "0" * 64 + "\n")
+    with pytest.raises(RunError, match=r"could not be made: .*pip sync"):
+        LockedEnvironments(tmp_path / "environments").python(lock)
+    with pytest.raises(RunError, match=r"installs from gone\.txt, but .* does not exist"):
+        LockedEnvironments(tmp_path / "environments").python(tmp_path / "gone.txt")

@@ -315,6 +315,21 @@ def test_the_last_deployment_config_is_kept_when_asked(world: World) -> None:
     world.app.plane.clock.settle()
 
 
+def test_an_update_to_a_model_that_is_gone_leaves_the_old_one_serving(world: World) -> None:
+    world.endpoint("faithful", "v1")
+    world.app.plane.clock.settle()
+    world.config("vanished", {"main": (world.model("vanished"), 1, 1)})
+    world.sm.delete_model(ModelName="vanished")
+    world.update("faithful", "vanished")
+    world.app.plane.clock.settle()
+    described = world.describe("faithful")
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", "v1")
+    assert "Could not find model" in described["FailureReason"]
+    assert world.ask("faithful")["version"] == "one"
+    world.sm.delete_endpoint(EndpointName="faithful")
+    world.app.plane.clock.settle()
+
+
 def test_a_policy_the_fleet_cannot_follow_is_refused_before_anything_moves(world: World) -> None:
     world.endpoint("refused", "v1")
     world.app.plane.clock.settle()
