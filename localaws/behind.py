@@ -20,11 +20,13 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "trailer", "upgra
 
 
 def moto() -> Application:
-    """Moto's own dispatcher, in this process."""
+    """Moto's own dispatcher, in this process, with nothing in it: its state is the process's, not the application's."""
     os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # 2.5 s of the first EC2 call
     os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # roles attach AmazonSageMakerFullAccess and kin
+    from moto.moto_api._internal import moto_api_backend
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+    moto_api_backend.reset()
     fill_notification_gap()
     return bucket_policies.install(DomainDispatcherApplication(create_backend_app))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -93,6 +94,7 @@ class Processing:
             self._announce()
             self._prepare()
             ended = self._run()
+            self._read_metrics()
             self._send_all()
             self._finish(ended)
         except JobFailedError as error:
@@ -144,6 +146,18 @@ class Processing:
             self._close("Failed", FailureReason=f"AlgorithmError: {message}, exit code: {code}"[:1024], **said)
         else:
             self._close("Completed", **said)
+
+    def _read_metrics(self) -> None:
+        """A monitoring container leaves its metrics as JSON lines; whoever scheduled it publishes them."""
+        lines = [
+            json.loads(line)
+            for host in self.job.hosts
+            for file in files_in(host.folder / "output" / "metrics" / "cloudwatch")
+            for line in file.read_text().splitlines()
+            if line.strip()
+        ]
+        if lines:
+            self.job.note(MetricLines=lines)
 
     def _send_all(self) -> None:
         """Outputs leave whatever the exit code was: a failed check still tells what it found."""

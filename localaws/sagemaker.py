@@ -26,28 +26,32 @@ from localaws import (
 from localaws.gateway import Operation, Service
 from localaws.plane import Plane
 
+LEVELS: dict[str, str] = {}  # what is done with each operation, for the coverage page
+
 
 def service(plane: Plane) -> Service:
     table: dict[str, Operation] = {}
-    for module in MODULES:
-        table |= module.operations(plane)
+    for module, level in MODULES:
+        operations = module.operations(plane)
+        table |= operations
+        LEVELS.update(dict.fromkeys(operations, level))
     return Service("sagemaker", table)
 
 
 MODULES = (
-    stored,
-    models,
-    endpoints,
-    registry,
-    cards,
-    features,
-    mlflow,
-    monitoring,
-    training,
-    processing,
-    transform,
-    tuning,
-    pipelines,
-    execution,
-    tags,
+    (stored, "stored"),
+    (models, "stored"),
+    (registry, "stored"),
+    (cards, "stored"),
+    (pipelines, "stored"),
+    (tags, "stored"),
+    (features, "executed"),
+    (mlflow, "executed"),
+    (monitoring, "executed"),
+    (training, "executed"),
+    (processing, "executed"),
+    (transform, "executed"),
+    (tuning, "executed"),
+    (execution, "executed"),
+    (endpoints, "executed"),
 )

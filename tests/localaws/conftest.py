@@ -17,14 +17,19 @@ from localaws.plane import Settings
 IMAGES = Path(__file__).parent / "images"
 
 
-def settings(work: Path, **more: Any) -> Settings:
-    """Containers are those of the tests, run by this Python."""
+def made_settings(work: Path, **more: Any) -> Settings:
     return Settings(containers=IMAGES, work=work, interpreter=sys.executable, backend="process", **more)
+
+
+@pytest.fixture(scope="session")
+def settings() -> Callable[..., Settings]:
+    """Settings for a work folder: containers are those of the tests, run by this Python."""
+    return made_settings
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    running = start(settings(tmp_path_factory.mktemp("work")))
+    running = start(made_settings(tmp_path_factory.mktemp("work")))
     yield running
     running.stop()
 

@@ -50,6 +50,19 @@ def serve() -> None:
     server.serve_forever()
 
 
+def watch(output: Path) -> None:
+    """What a monitoring container leaves: violations, and metrics for the platform to publish."""
+    captured = sorted(p for p in (BASE / "processing" / "endpointdata").rglob("*.jsonl"))
+    found = [
+        {"feature_name": "age", "constraint_check_type": "baseline_drift_check", "description": f"{len(captured)}"}
+    ]
+    (output / "constraint_violations.json").write_text(json.dumps({"violations": found}))
+    folder = BASE / "output" / "metrics" / "cloudwatch"
+    folder.mkdir(parents=True, exist_ok=True)
+    line = {"MetricName": "feature_baseline_drift_age", "Value": 0.4, "Unit": "None"}
+    (folder / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+
+
 def process() -> None:
     """Count the inputs; every wish comes through the environment."""
     config = json.loads((BASE / "config" / "processingjobconfig.json").read_text())
@@ -65,6 +78,8 @@ def process() -> None:
         "metrics": {"accuracy": accuracy},
     }
     (output / f"report-{host}.json").write_text(json.dumps(told))
+    if "dataset_source" in os.environ:
+        watch(output)
     (BASE / "output").mkdir(exist_ok=True)
     (BASE / "output" / "message").write_text(f"saw {len(inputs)}")
     print("processed", flush=True)
