@@ -48,7 +48,9 @@ class Server:
 
     def __init__(self, program: list[str]) -> None:
         began = time.perf_counter()
-        self.process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT)
+        self.process = subprocess.Popen(
+            program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT
+        )
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().split()[-1]
         self.port = int(self.url.rsplit(":", 1)[1])
@@ -243,12 +245,12 @@ def s3_beside_moto(count: int) -> dict[str, float]:
         clients = {"ours": ours.client("s3"), "moto": theirs.client("s3")}
         took: dict[str, list[float]] = {name: [] for name in clients}
         for client in clients.values():
-            client.create_bucket(Bucket="b", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+            client.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         for number in range(count):
             for name, client in clients.items():
                 began = time.perf_counter()
-                client.put_object(Bucket="b", Key=f"k{number % 50}", Body=b"x" * 1024)
-                client.get_object(Bucket="b", Key=f"k{number % 50}")["Body"].read()
+                client.put_object(Bucket="bucket", Key=f"k{number % 50}", Body=b"x" * 1024)
+                client.get_object(Bucket="bucket", Key=f"k{number % 50}")["Body"].read()
                 took[name].append((time.perf_counter() - began) * 1e3)
     ours_ms, moto_ms = statistics.median(took["ours"]), statistics.median(took["moto"])
     return {"put and get ms": ours_ms, "plain moto ms": moto_ms, "ratio": ours_ms / moto_ms}

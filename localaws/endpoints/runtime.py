@@ -74,9 +74,7 @@ class Runtime:
     def invoke(self, request: Request) -> Response:
         began = time.perf_counter()
         call = call_from(request)
-        live = self.live(request.scope, call.endpoint)
-        if live.fleet.config.get("AsyncInferenceConfig"):
-            raise ValidationError(f"Endpoint {call.endpoint} is asynchronous: call InvokeEndpointAsync.")
+        live = self._synchronous(request.scope, call.endpoint)
         variant, answer = self.serve(live, call, began)
         return Response(
             200,
@@ -93,7 +91,7 @@ class Runtime:
     def invoke_stream(self, request: Request) -> Response:
         began = time.perf_counter()
         call = call_from(request)
-        live = self.live(request.scope, call.endpoint)
+        live = self._synchronous(request.scope, call.endpoint)
         attempt = self._begin(live, call, began)
         variant = attempt.variant
         try:
@@ -113,7 +111,11 @@ class Runtime:
 
         def done(whole: bytes, status: int) -> None:
             variant.release(attempt.instance)
-            self._account(attempt, replace(answer, status=status, body=whole))
+            ended = replace(answer, status=status, body=whole)
+            if ended.ok:
+                self._account(attempt, ended)
+            else:
+                self._count(attempt, ended, time.perf_counter())
 
         return Response(
             200,
@@ -139,6 +141,12 @@ class Runtime:
             raise ValidationError(f"Endpoint {name} of account {scope.account} is not InService; it is {status}.")
         if not live.serving.is_set() and not live.serving.wait(COMING_BACK):
             raise ServiceUnavailable(f"Endpoint {name} has not come back yet.")
+        return live
+
+    def _synchronous(self, scope: Scope, name: str) -> LiveEndpoint:
+        live = self.live(scope, name)
+        if live.fleet.config.get("AsyncInferenceConfig"):
+            raise ValidationError(f"Endpoint {name} is asynchronous: call InvokeEndpointAsync.")
         return live
 
     def serve(self, live: LiveEndpoint, call: Call, began: float, timeout: float = TIMEOUT) -> tuple[Variant, Answer]:
