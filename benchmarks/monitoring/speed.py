@@ -1,7 +1,9 @@
 """How fast a window is judged: against reading the same file, against other libraries, and with two processes.
 
-    python -m benchmarks.monitoring.speed            ours, the readers and the processes
-    python -m benchmarks.monitoring.speed --peers    and the other libraries, each in an environment of its own
+    python -m benchmarks.monitoring.speed                            everything
+    python -m benchmarks.monitoring.speed --only parquet nannyml     some parts; the others keep their figures
+
+Other libraries run in environments of their own, which are made at the first run.
 
 Every ratio is of two numbers of this run on this machine. Wall times are the best of several; processor time stands
 beside them, because it is what remains comparable when the machine is not quiet.
@@ -18,7 +20,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,22 +81,26 @@ def judged(path: Path, baseline: Baseline) -> watch.Judged:
     return watch.judged(window, baseline, [], watch.Settings("e", "v"), datetime.now(UTC))
 
 
-def parquet(folder: Path, rows: int) -> dict[str, Any]:
-    path = folder / "window.parquet"
-    table(rows, 1).write_parquet(path)
+def prepare(folder: Path, rows: int) -> None:
+    """A reference, its baseline, and a window."""
     reference = table(100_000, 2)
     reference.write_parquet(folder / "reference.parquet")
-    baseline = build(lambda: [Rows(reference)], SCHEMA)
+    table(rows, 1).write_parquet(folder / "window.parquet")
+    (folder / "baseline.json").write_bytes(build(lambda: [Rows(reference)], SCHEMA).to_bytes())
+
+
+def baseline_of(folder: Path) -> Baseline:
+    return Baseline.from_bytes((folder / "baseline.json").read_bytes())
+
+
+def parquet(folder: Path) -> dict[str, Any]:
+    path, baseline = folder / "window.parquet", baseline_of(folder)
+    means = pl.selectors.float().mean().name.suffix(" mean")
     read = took(lambda: pl.read_parquet(path))
-    scan = took(
-        lambda: (
-            pl.scan_parquet(path).select(pl.all().null_count(), pl.selectors.float().mean().name.suffix("_m")).collect()
-        )
-    )
+    scan = took(lambda: pl.scan_parquet(path).select(pl.all().null_count(), means).collect())
     ours = took(lambda: judged(path, baseline))
     profile = took(lambda: count(pl.read_parquet(path), baseline.layout))
     return {
-        "rows": rows,
         "polars_read": vars(read), "polars_scan": vars(scan), "profile": vars(profile), "window": vars(ours),
         "ratio_wall": ours.wall / read.wall, "ratio_processor": ours.processor / read.processor,
     }  # fmt: skip
@@ -113,39 +119,30 @@ def capture_file(folder: Path, records: int) -> Path:
     return path
 
 
-def capture(folder: Path, records: int, *, others: bool) -> dict[str, Any]:
+def capture(folder: Path, records: int) -> dict[str, Any]:
     path = capture_file(folder, records)
-    size = path.stat().st_size / 1e6
     ours = took(lambda: Reader(SCHEMA).read(path.read_bytes(), "f", Tally()), 4)
-    found: dict[str, Any] = {"megabytes": size, "ours": vars(ours)}
-    if others:
-        found["readers"] = peers.run("readers", [str(path), str(len(SCHEMA.columns))])
-        fastest = min(found["readers"].values(), key=lambda one: one["wall"])
-        found["ratio_wall"] = ours.wall / fastest["wall"]
-        found["ratio_processor"] = ours.processor / min(one["processor"] for one in found["readers"].values())
+    readers = peers.run("readers", [str(path), str(len(SCHEMA.columns))])
+    found: dict[str, Any] = {"megabytes": path.stat().st_size / 1e6, "ours": vars(ours), "readers": readers}
+    if "error" not in readers:
+        for clock in ("wall", "processor"):
+            found[f"ratio_{clock}"] = vars(ours)[clock] / min(one[clock] for one in readers.values())
     return found
 
 
-def processes(folder: Path, copies: int) -> dict[str, Any]:
+def processes(folder: Path, records: int, copies: int) -> dict[str, Any]:
     """One process against two, each on one core, each its share of the files: as on two instances."""
-    source, place = folder / "capture.jsonl", folder / "many"
+    source, place = capture_file(folder, records), folder / "many"
     place.mkdir(exist_ok=True)
     for number in range(copies):
         (place / f"{number:03d}.jsonl").hardlink_to(source)
-    baseline = folder / "baseline.json"
-    baseline.write_bytes(build(lambda: [Rows(pl.read_parquet(folder / "reference.parquet"))], SCHEMA).to_bytes())
     itself = [sys.executable, "-m", "benchmarks.monitoring.speed"]
     environment = dict(os.environ, POLARS_MAX_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
     def shares(of: int) -> float:
         began = time.perf_counter()
-        running = [
-            subprocess.Popen(
-                [*itself, "--share", f"{number}/{of}", str(place), str(baseline)],
-                env=environment,
-            )
-            for number in range(of)
-        ]  # fmt: skip
+        given = [[*itself, "--share", f"{i}/{of}", str(place), str(folder / "baseline.json")] for i in range(of)]
+        running = [subprocess.Popen(command, env=environment) for command in given]
         for each in running:
             each.wait()
         return time.perf_counter() - began
@@ -165,7 +162,7 @@ def share(which: str, place: str, baseline: str) -> None:
 
 def memory(folder: Path) -> dict[str, Any]:
     """The most memory a pass over a table takes, for tables of several lengths."""
-    found = {}
+    found: dict[str, Any] = {}
     for rows in (1_000_000, 4_000_000):
         path = folder / f"{rows}.parquet"
         parts = [table(1_000_000, 10 + part) for part in range(rows // 1_000_000)]
@@ -202,37 +199,39 @@ def machine() -> dict[str, Any]:
     }
 
 
-def report(found: Mapping[str, Any]) -> None:
-    print(json.dumps(found, indent=1))
+PARTS = ("parquet", "capture", "processes", "memory", *peers.DRIFT)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--records", type=int, default=150_000)
+    parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--copies", type=int, default=24, help="of the capture file, for the processes")
-    parser.add_argument("--peers", action="store_true", help="measure the other libraries as well")
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure; others keep their figures"
+    )
     parser.add_argument("--share", nargs=3, metavar=("I/N", "FOLDER", "BASELINE"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.share:
         share(*args.share)
         return
-    found: dict[str, Any] = {"machine": machine()}
+    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        found["parquet"] = parquet(folder, args.rows)
-        report(found["parquet"])
-        found["capture"] = capture(folder, args.records, others=args.peers)
-        report(found["capture"])
-        found["processes"] = processes(folder, args.copies)
-        report(found["processes"])
-        found["memory_megabytes"] = memory(folder)
-        if args.peers:
-            given = [str(folder / "reference.parquet"), str(folder / "window.parquet")]
-            found["peers"] = {peer: peers.run(peer, ["speed", *given]) for peer in peers.DRIFT}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(found, indent=1))
-    report(found)
+        prepare(folder, args.rows)
+        measures: dict[str, Callable[[], dict[str, Any]]] = {
+            "parquet": lambda: parquet(folder),
+            "capture": lambda: capture(folder, args.records),
+            "processes": lambda: processes(folder, args.records, args.copies),
+            "memory": lambda: memory(folder),
+        }
+        for part in args.only:
+            given = ["speed", str(folder / "reference.parquet"), str(folder / "window.parquet")]
+            told = measures[part]() if part in measures else peers.run(part, given)
+            found[part] = {**told, "machine": machine()}
+            RESULTS.parent.mkdir(exist_ok=True)
+            RESULTS.write_text(json.dumps(found, indent=1))
+            print(part, json.dumps(found[part], indent=1), flush=True)
 
 
 if __name__ == "__main__":

@@ -116,42 +116,59 @@ def peers() -> str:
 
 def speed() -> str:
     found = document("speed.json")
-    if not found:
-        return ""
-    parquet, capture = found["parquet"], found["capture"]
-    ours = parquet["window"]["processor"]
+    rows = [*_parquet_rows(found), *_capture_rows(found)]
+    notes = []
+    if "processes" in found:
+        both = found["processes"]
+        notes.append(
+            f"Two processes read {both['megabytes']:.0f} MB of capture lines {both['ratio']:.2f} times as fast as one."
+        )
+    if "memory" in found:
+        peaks = ", ".join(f"{int(length):,}: {peak}" for length, peak in found["memory"].items() if length.isdigit())
+        notes.append(f"Peak memory in MB by rows: {peaks}.")
+    loads = [part["machine"]["load"] for part in found.values()]
+    if loads:
+        on = next(iter(found.values()))["machine"]
+        notes.append(
+            f"{on['processor']}, {on['cores']} cores, Python {on['python']}, seed {on['seed']}; "
+            f"load {min(loads):.1f} to {max(loads):.1f} while measuring."
+        )
+    return table(["work", "seconds (processor seconds)", "ratio", "of processor time"], rows) + "\n\n" + " ".join(notes)
+
+
+def _parquet_rows(found: dict[str, Any]) -> list[list[str]]:
+    if "parquet" not in found:
+        return []
+    parquet = found["parquet"]
+    ours = parquet["window"]
     rows = [
-        [
-            "a window of 1,000,000 x 25 from Parquet, judged",
-            _took(parquet["window"]),
-            f"{parquet['ratio_processor']:.1f} x polars reading the file",
-        ],
-        ["polars reading the file", _took(parquet["polars_read"]), "1"],
-        *(
-            [
-                f"{peer}, the same rows in memory",
-                _took(told["window"]),
-                f"{told['window']['processor'] / ours:.1f} x ours",
-            ]
-            for peer, told in found.get("peers", {}).items()
-            if "window" in told
-        ),
-        [
-            f"capture lines, {capture['megabytes']:.0f} MB",
-            _took(capture["ours"]),
-            f"{capture.get('ratio_processor', 0):.2f} x the fastest reader",
-        ],
-        *([f"{name}, the same lines", _took(one), ""] for name, one in capture.get("readers", {}).items()),
+        ["polars reads 1,000,000 x 25 from Parquet", _took(parquet["polars_read"]), "1", "1"],
+        ["a window of that file, read and judged", _took(ours), *_times(ours, parquet["polars_read"], "the reading")],
     ]
-    both, machine = found["processes"], found["machine"]
-    memory = ", ".join(f"{int(length):,}: {peak}" for length, peak in found["memory_megabytes"].items())
-    notes = (
-        f"Two processes finish {both['megabytes']:.0f} MB of capture lines {both['ratio']:.2f} times as fast as one. "
-        f"Peak memory in MB by rows: {memory}. "
-        f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, seed {machine['seed']}, "
-        f"load {machine['load']:.1f} while measuring."
-    )
-    return table(["work", "seconds (processor seconds)", "ratio of processor time"], rows) + "\n\n" + notes
+    for peer in ("nannyml", "frouros", "alibi-detect", "evidently"):
+        told = found.get(peer, {})
+        if "window" in told:
+            rows.append(
+                [f"{peer}, the same rows, in memory", _took(told["window"]), *_times(told["window"], ours, "ours")]
+            )
+        elif "error" in told:
+            rows.append([f"{peer}: {told['error']}", "", "", ""])
+    return rows
+
+
+def _capture_rows(found: dict[str, Any]) -> list[list[str]]:
+    capture = found.get("capture", {})
+    if "readers" not in capture or "error" in capture["readers"]:
+        return []
+    size, ours = capture["megabytes"], capture["ours"]
+    rows = [[f"capture lines, {size:.0f} MB", _took(ours), "1", "1"]]
+    for name, one in capture["readers"].items():
+        rows.append([f"{name} and a parser, the same lines", _took(one), *_times(one, ours, "ours")])
+    return rows
+
+
+def _times(one: dict[str, float], other: dict[str, float], name: str) -> list[str]:
+    return [f"{one[clock] / other[clock]:.2f} x {name}" for clock in ("wall", "processor")]
 
 
 def _took(one: dict[str, float]) -> str:
