@@ -36,11 +36,10 @@ NAMES = 1_000  # extra column names that are kept
 class _Side(msgspec.Struct, gc=False):
     data: str = ""
     encoding: str = "CSV"
-    observedContentType: str = ""  # noqa: N815 (SageMaker's spelling)
 
 
 class _Captured(msgspec.Struct, gc=False):
-    endpointInput: _Side | None = None  # noqa: N815
+    endpointInput: _Side | None = None  # noqa: N815 (SageMaker's spelling)
     endpointOutput: _Side | None = None  # noqa: N815
 
 
@@ -332,18 +331,25 @@ def _texts(sides: Sequence[_Side | None]) -> list[str] | None:
         encodings = {side.encoding for side in sides}  # pyrefly: ignore[missing-attribute]
         if encodings == {"CSV"}:
             return [side.data for side in sides]  # pyrefly: ignore[missing-attribute]
-        if encodings == {"BASE64"} and all(side and side.observedContentType.startswith("text/csv") for side in sides):
-            return [binascii.a2b_base64(side.data).decode() for side in sides if side]
+        if encodings == {"BASE64"}:
+            texts = [binascii.a2b_base64(side.data).decode() for side in sides if side]
+            return None if any(_looks_like_json(text) for text in texts) else texts
     except (AttributeError, ValueError):  # a side that is not there, or not base64 of UTF-8
         return None
     return None
 
 
-def _joined(texts: list[str]) -> str:
+def _joined(texts: list[str]) -> bytes | None:
+    """All bodies as one text; None when one of them is empty or anything is quoted."""
+    if not all(texts):
+        return None
     text = "\n".join(texts)
-    if "\r" in text:
-        text = text.replace("\r\n", "\n")
-    return text.replace("\n\n", "\n") if "\n\n" in text and not any(not each.strip() for each in texts) else text
+    if '"' in text:
+        return None
+    if "\r" in text or texts[0][-1] == "\n" or texts[-1][-1] == "\n":
+        bare = [each.strip("\r\n") for each in texts]
+        text = "\n".join(bare).replace("\r\n", "\n") if all(bare) else ""
+    return text.encode() or None
 
 
 def _rows(texts: list[str]) -> list[int]:
@@ -352,16 +358,19 @@ def _rows(texts: list[str]) -> list[int]:
 
 def _table(texts: list[str], columns: Sequence[Column]) -> pl.DataFrame | None:
     """Parsed in one go; None when a field is quoted, missing, too much, or of another type."""
-    text = _joined(texts)
-    if '"' in text or "\n\n" in text:
+    content = _joined(texts)
+    if content is None:
         return None
     kinds = {column.name: pl.String if column.is_category else pl.Float64 for column in columns}
     try:
-        frame = pl.read_csv(text.encode(), has_header=False, schema=kinds, raise_if_empty=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.ComputeError):
+        frame = pl.read_csv(content, has_header=False, schema=kinds)
+    except pl.exceptions.PolarsError:
         return None
+    if len(columns) == 1:
+        return frame if not frame.to_series().null_count() else None
     # Too many fields raise; too few would become nulls silently, were it not for this count.
-    return frame if text.count(",") == frame.height * (len(columns) - 1) else None
+    commas = np.count_nonzero(np.frombuffer(content, np.uint8) == ord(","))
+    return frame if commas == frame.height * (len(columns) - 1) else None
 
 
 def _answers(sides: Sequence[_Side | None], reader: Reader, height: int) -> pl.DataFrame | None:
@@ -499,10 +508,12 @@ def _text(side: _Side) -> str:
 
 
 def _is_csv(side: _Side) -> bool:
-    """By what it looks like when the content type does not say (BASE64 is what SageMaker uses for unlisted types)."""
-    if side.encoding == "BASE64" and not side.observedContentType.startswith("text/csv"):
-        return not _text(side).lstrip().startswith(("{", "["))
-    return side.encoding != "JSON"
+    """By what it looks like when it is BASE64: SageMaker encodes so whatever type it was not told of."""
+    return side.encoding == "CSV" or (side.encoding == "BASE64" and not _looks_like_json(_text(side)))
+
+
+def _looks_like_json(text: str) -> bool:
+    return text.lstrip()[:1] in ("{", "[")
 
 
 def _input_rows(side: _Side, columns: Sequence[Column], tally: Tally) -> list[tuple[Any, ...]]:
