@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from localaws import behind, budgets, features, operations, sagemaker
+from localaws import behind, budgets, features, jobs, operations, sagemaker
 from localaws.aws import Clients
 from localaws.clock import Clock, Mode
 from localaws.events.courier import Courier
@@ -71,6 +71,7 @@ def compose(settings: Settings, url: str, *, clock: Clock | None = None, runner:
     gateway.register(sagemaker.service(plane))
     gateway.register(features.runtime(plane))
     gateway.register(budgets.service(plane))
+    gateway.pages["/_localaws/interrupt"] = jobs.interruptions(plane)
     operations.install(plane)
     return plane
 

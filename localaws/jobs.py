@@ -21,10 +21,11 @@ from typing import Any
 from localaws import resources
 from localaws.board import Ended, Exited, Live
 from localaws.errors import ValidationException
-from localaws.gateway import Request
+from localaws.gateway import Application, Request
 from localaws.kinds import Kind
 from localaws.logs import LogStream
 from localaws.objects import NoObjectsError, Objects, shard
+from localaws.pages import PageError, json_page
 from localaws.plane import Plane
 from localaws.ports import RunError, Running, RunSpec
 from localaws.store import Body, Resource, Scope
@@ -290,3 +291,19 @@ def credentials(plane: Plane, scope: Scope, role: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
         "AWS_SESSION_TOKEN": given["SessionToken"],
     }
+
+
+def interruptions(plane: Plane) -> Application:
+    """The page that takes a job's machine away: `{"arn": "..."}` for what AWS does to a spot instance."""
+
+    def answer(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        running = plane.board.running()
+        if method != "POST":
+            return {"running": running}
+        live = plane.board.get(str(given.get("arn")))
+        if live is None:
+            raise PageError(f"no job {given.get('arn')!r} runs; these do: {', '.join(running) or 'none'}")
+        live.ask("interrupt")
+        return {"interrupted": given["arn"]}
+
+    return json_page(answer)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import tarfile
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
@@ -169,9 +171,10 @@ def test_a_spot_interruption_resumes_from_the_checkpoints(sagemaker: Any, s3: An
         CheckpointConfig={"S3Uri": "s3://data/checkpoints/spot"},
     )
     until(sagemaker, "spot", lambda _job: waiting(app, "spot"))
-    running = app.plane.board.get(arn)
-    assert running is not None
-    running.ask("interrupt")
+    connection = http.client.HTTPConnection(urlsplit(app.url).netloc, timeout=10)
+    connection.request("POST", "/_localaws/interrupt", json.dumps({"arn": arn}))
+    assert json.load(connection.getresponse()) == {"interrupted": arn}
+    connection.close()
     job = finished(sagemaker, "spot")
     assert [step["Status"] for step in job["SecondaryStatusTransitions"]] == [
         "Starting",
