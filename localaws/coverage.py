@@ -27,21 +27,13 @@ MEANING = {
     "not implemented": "answers a typed 501 that names the operation; no SDK retries it",
 }
 
-# What our other services do with the operations in their tables.
-OTHERS = {
-    "sagemaker-runtime": "executed",
-    "sagemaker-featurestore-runtime": "executed",
-    "cloudwatch": "executed",
-    "events": "executed",
-    "scheduler": "executed",
-    "application-autoscaling": "executed",
-    "budgets": "stored",
-}
+STORED = {"budgets"}  # our other services do what they are asked
 
 
 def levels(service: Service) -> dict[str, str]:
     """Every operation of a service by what is done with it."""
-    ours = LEVELS if service.name == "sagemaker" else dict.fromkeys(service.operations, OTHERS[service.name])
+    what = "stored" if service.name in STORED else "executed"
+    ours = LEVELS if service.name == "sagemaker" else dict.fromkeys(service.operations, what)
     behind = set() if service.complete else moto_has(service.name)
     names = service_model(service.name).operation_names
     return {name: level(name, service, ours, behind) for name in sorted(names)}
