@@ -19,7 +19,7 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 from scipy.stats import beta
 
@@ -94,9 +94,8 @@ class Decay:
         grown = dict(self.evidence)
         for label in watch.baseline:
             before = np.array(grown.get(label, (0.0,) * len(STEPS)))
-            after = np.minimum(
-                (before + 1) * likelihood_ratio(arrived.get(label, Misses(0, 0)), watch.limits[label]), MOST
-            )
+            found = arrived.get(label, Misses(0, 0))
+            after = restarted(before, found.n, found.misses, watch.limits[label])
             grown[label] = tuple(float(each) for each in after)
         return replace(self, evidence=grown, last=name, looks=self.looks + 1)
 
@@ -121,13 +120,19 @@ class Decay:
         return cls(**fields | {"evidence": {label: tuple(each) for label, each in fields["evidence"].items()}})
 
 
-def likelihood_ratio(found: Misses, limit: float) -> Array:
+def likelihood_ratio(n: ArrayLike, misses: ArrayLike, limit: ArrayLike) -> Array:
     """How much better each worse rate explains the misses than the highest one borne; one when nothing can be worse."""
-    if limit >= 1 or found.n == 0:
-        return np.ones(len(STEPS))
-    worse = expit(logit(limit) + STEPS)
-    log_ratio = found.misses * np.log(worse / limit) + (found.n - found.misses) * (np.log1p(-worse) - np.log1p(-limit))
-    return np.asarray(np.exp(np.clip(log_ratio, -690, 690)))
+    total, missed, borne = (np.asarray(each, dtype=np.float64)[..., None] for each in (n, misses, limit))
+    possible = borne < 1
+    borne = np.where(possible, borne, 0.5)
+    worse = expit(logit(borne) + STEPS)
+    log_ratio = missed * np.log(worse / borne) + (total - missed) * (np.log1p(-worse) - np.log1p(-borne))
+    return np.asarray(np.where(possible, np.exp(np.clip(log_ratio, -690, 690)), 1.0))
+
+
+def restarted(before: Array, n: ArrayLike, misses: ArrayLike, limit: ArrayLike) -> Array:
+    """The evidence after one more look, for all alternatives: every look is also a possible start."""
+    return np.minimum((before + 1) * likelihood_ratio(n, misses, limit), MOST)
 
 
 def misses_by_class(predicted: NDArray[np.str_], actual: NDArray[np.str_], classes: Sequence[str]) -> dict[str, Misses]:
