@@ -23,9 +23,10 @@ from monitoring.bins import CELLS, MISSING, Cells, Floats
 from monitoring.layout import UNSEEN, CategoryColumn, Counts, Layout, NumericColumn, as_numbers
 
 VERSION = 1
-BLOCK = 1 << 14  # rows at a time: blocks stay in cache, and their sums stay below 2**53
-BOUND = 2.0**38  # quanta; a value farther than 2**26 standard deviations from the centre is counted as that far
-LIMB = 1 << 19  # a block's squares of smaller numbers add up to less than 2**53
+BLOCK = 1 << 16  # rows at a time: blocks stay in cache, and their sums stay below 2**53
+SCORED = 1 << 14  # rows whose products of scores are added in float32: scores are at most 24, so below 2**24 and exact
+BOUND = 2.0**36  # quanta; a value farther than 2**24 standard deviations from the centre is counted as that far
+LIMB = 1 << 18  # a block's squares of smaller numbers add up to less than 2**53
 NAMES = 256  # how many unseen levels are kept by name
 
 
@@ -242,7 +243,7 @@ def merged(profiles: Iterable[Profile], layout: Layout) -> Profile:
 
 def count(frame: pl.DataFrame, layout: Layout, threads: int | None = None) -> Profile:
     """The profile of a frame; a column it lacks counts as missing in every row."""
-    workers = min(threads or os.cpu_count() or 1, max(frame.height // (4 * BLOCK), 1))
+    workers = min(threads or os.cpu_count() or 1, max(frame.height // (2 * BLOCK), 1))
     numeric = [_series(frame, column) for column in layout.columns if isinstance(column, NumericColumn)]
     shares = [range(i, _blocks(frame.height), workers) for i in range(workers)]
     # Our own threads share the rows; threads of BLAS inside them would only wait for each other.
@@ -310,8 +311,9 @@ def _count_numbers(given: list[_Readable], height: int, layout: Layout, blocks: 
             cells = _tally_block(readable.values.slice(start, size).to_numpy(), column, tally)
             if i in place:
                 np.take(table, cells, out=scores[place[i], :size], mode="clip")
-        # Scores are at most 24, so a block's products are integers below 2**24: exact in float32, in any order.
-        products += np.rint(scores[:, :size] @ scores[:, :size].T).astype(np.int64)
+        for first in range(0, size, SCORED):
+            part = scores[:, first : min(first + SCORED, size)]
+            products += (part @ part.T).astype(np.int64)
     empty = Profile.empty(layout)
     sums, squares = list(empty.sums), list(empty.squares)
     for (i, _), readable, tally in zip(columns, given, tallies, strict=True):
@@ -373,7 +375,7 @@ def _add_moments(values: Floats, column: NumericColumn, tally: _Tally, low: floa
 
 
 def _squared(quanta: Floats) -> int:
-    """The exact sum of squares of a block of whole numbers up to 2**38, in two limbs."""
+    """The exact sum of squares of a block of whole numbers up to 2**36, in two limbs."""
     high = np.rint(quanta / LIMB)
     low = quanta - high * LIMB
     return int(high @ high) * LIMB * LIMB + 2 * int(high @ low) * LIMB + int(low @ low)

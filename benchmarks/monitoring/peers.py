@@ -137,34 +137,54 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=40)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 5_000])
+    parser.add_argument(
+        "--only", nargs="+", choices=("ours", *DRIFT), default=("ours", *DRIFT), help="others keep theirs"
+    )
     args = parser.parse_args()
-    rng = np.random.default_rng(SEED)
-    reference = table(rng, 100_000)
-    found: dict[str, Any] = {"runs": args.runs, "rows": args.rows, "seed": SEED, "table": {}}
+    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"seed": SEED, "table": {}}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        reference = table(np.random.default_rng(SEED), 100_000)
         reference.write_parquet(folder / "reference.parquet")
         for rows in args.rows:
             for number, case in enumerate(CASES):
                 for seed in range(args.runs):
+                    rng = np.random.default_rng([SEED, rows, number, seed])
                     table(rng, rows, case).write_parquet(folder / f"{rows}-{number}-{seed:03d}.parquet")
-        for rows in args.rows:
-            for number, case in enumerate(CASES):
-                paths = sorted(folder.glob(f"{rows}-{number}-*.parquet"))
-                alarms, listed = ours(reference, paths)
-                row = found["table"].setdefault(f"{rows}", {}).setdefault(case, {})
-                row["ours: alarm that pages"], row["ours: listed in the report"] = np.mean(alarms), np.mean(listed)
-        for peer in DRIFT:
-            told = run(peer, ["detect", str(folder / "reference.parquet"), str(folder), str(args.runs)], 2400)
-            print(peer, json.dumps(told)[:200], flush=True)
-            for key, share in told.get("shares", {}).items():
-                rows_text, number_text = key.split("-")
-                found["table"][rows_text][CASES[int(number_text)]][peer] = share
-            if "error" in told:
-                found.setdefault("errors", {})[peer] = told["error"]
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(found, indent=1))
-    print(json.dumps(found, indent=1))
+        for each in args.only:
+            told = answers_of_ours(reference, folder) if each == "ours" else detected(each, folder, args.runs)
+            print(each, json.dumps(told)[:300], flush=True)
+            keep(found, each, told)
+            RESULTS.parent.mkdir(exist_ok=True)
+            RESULTS.write_text(json.dumps(found, indent=1))
+
+
+def detected(peer: str, folder: Path, runs: int) -> dict[str, Any]:
+    return run(peer, ["detect", str(folder / "reference.parquet"), str(folder), str(runs)], 2400)
+
+
+def answers_of_ours(reference: pl.DataFrame, folder: Path) -> dict[str, Any]:
+    groups: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*-*-*.parquet")):
+        groups.setdefault(path.stem.rsplit("-", 1)[0], []).append(path)
+    both = {key: ours(reference, paths) for key, paths in groups.items()}
+    return {
+        "shares": {key: float(np.mean(alarms)) for key, (alarms, _) in both.items()},
+        "listed": {key: float(np.mean(listed)) for key, (_, listed) in both.items()},
+        "runs": len(next(iter(groups.values()))),
+    }
+
+
+def keep(found: dict[str, Any], who: str, told: dict[str, Any]) -> None:
+    names = {"shares": who if who != "ours" else "ours: alarm that pages", "listed": "ours: listed in the report"}
+    for kind, name in names.items():
+        for key, share in told.get(kind, {}).items():
+            rows, number = key.split("-")
+            found["table"].setdefault(rows, {}).setdefault(CASES[int(number)], {})[name] = share
+            found.setdefault("runs", {})[name] = told["runs"]
+    found.setdefault("errors", {}).pop(who, None)
+    if "error" in told:
+        found["errors"][who] = told["error"]
 
 
 if __name__ == "__main__":

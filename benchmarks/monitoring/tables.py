@@ -108,8 +108,9 @@ def peers() -> str:
     parts = []
     for rows, cases in found.get("table", {}).items():
         names = list(dict.fromkeys(name for row in cases.values() for name in row))
+        heads = [f"{name} ({found['runs'][name]} runs)" for name in names]
         body = [[case, *(f"{row[name]:.2f}" if name in row else "-" for name in names)] for case, row in cases.items()]
-        parts.append(f"Windows of {int(rows):,} rows:\n\n" + table(["change", *names], body))
+        parts.append(f"Windows of {int(rows):,} rows:\n\n" + table(["change", *heads], body))
     errors = [f"- {peer}: {why}" for peer, why in found.get("errors", {}).items()]
     return "\n\n".join([*parts, *(["Not measured:\n\n" + "\n".join(errors)] if errors else [])])
 
