@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from pathlib import Path
 
@@ -10,6 +11,10 @@ sys.path.insert(0, str(ROOT))
 
 from contract.signals import TABLE, Signal  # noqa: E402
 from delivery.release import diagram  # noqa: E402
+from delivery.rules.waivers import waivers  # noqa: E402
+from infra.policies import WILDCARDS  # noqa: E402
+from infra.prices import table as prices  # noqa: E402
+from infra.rules import RULES  # noqa: E402
 
 
 def alarm(signal: Signal) -> str:
@@ -54,7 +59,100 @@ def releases() -> str:
     return RELEASES.format(drawing=diagram())
 
 
-PAGES = {"docs/signals.md": signals, "docs/release-states.md": releases}
+SECURITY = """# What is held, and by which rule
+
+Written from `infra/rules.py`, `infra/checks.csv` and `infra/waivers.yaml`. `make rules` judges every environment that is on
+AWS, each with every model in the middle of an experiment; nothing is run against a cloud. Each rule has a mutation of the
+program that it must see: `tests/infra/test_own_rules.py` for ours, `tests/infra/test_checkov.py` for checkov's.
+
+## Our own rules
+
+For what the public sets lack. They run over a recording in `make rules`, and as a CrossGuard pack inside a Pulumi run
+(`pulumi up --policy-pack infra/policypack`).
+
+| id | demands | control |
+| --- | --- | --- |
+{own}
+
+## Checkov
+
+The checks that really look at something of ours. FSBP is AWS Foundational Security Best Practices, CIS the AWS benchmark 7.0.
+
+| id | demands | control |
+| --- | --- | --- |
+{checks}
+
+## Waivers
+
+Findings we live with. One that is past its date, or that covers nothing any more, fails `make rules`.
+
+| rule | on | in | until | why |
+| --- | --- | --- | --- | --- |
+{waivers}
+
+## Permissions
+
+Every statement is in `infra/policies.py`, built from the ARNs it concerns. No statement has a wildcard action; a wildcard
+resource stands only where AWS takes no other, each with its reason:
+
+| action | why on every resource |
+| --- | --- |
+{wildcards}
+
+Who must be able to do what, and who must not, is a table in `tests/infra/test_permissions.py`, decided offline from the very
+statements that are deployed.
+"""
+COST = """# What things cost
+
+Written from `infra/prices.csv`, a dated table of estimates entered by hand, outside us-east-1 by a factor for the region;
+they were not verified against the price list.
+`slipway preview` prints what a change makes of the monthly cost: the floor is what is there all the time at the least, the
+ceiling what scaling may make of it. Runs, requests, storage and transfer depend on use and are not in it.
+`governance.budget.monthly_usd` refuses a ceiling above it.
+
+To refresh a price, change its row: the price, the day, and where it came from.
+
+| item | unit | {regions} | as of |
+| --- | --- | {lines} | --- |
+{rows}
+"""
+
+
+def security() -> str:
+    with (ROOT / "infra" / "checks.csv").open(newline="") as file:
+        checks = [f"| `{each['id']}` | {each['demands']} | {each['control']} |" for each in csv.DictReader(file)]
+    own = [f"| `{each.id}` | {each.demands} | {each.control} |" for each in RULES]
+    accepted = [
+        f"| `{each.rule.replace('|', ', ')}` | `{each.resources.replace('|', ', ')}` | {', '.join(each.environments) or 'all'} "
+        f"| {each.until} | {each.reason} |"
+        for each in waivers()
+    ]
+    wildcards = [f"| `{action}` | {reason} |" for action, reason in sorted(WILDCARDS.items())]
+    return SECURITY.format(
+        own="\n".join(own), checks="\n".join(checks), waivers="\n".join(accepted), wildcards="\n".join(wildcards)
+    )
+
+
+def cost() -> str:
+    known = prices()
+    regions = sorted({region for region, _, _ in known})
+    items = list(dict.fromkeys((kind, item) for _, kind, item in known))
+    rows = []
+    for kind, item in items:
+        each = [known[region, kind, item] for region in regions]
+        values = " | ".join(f"{price.usd:g}" for price in each)
+        rows.append(
+            f"| {item}{'' if kind == 'other' else f' ({kind})'} | {each[0].unit} | {values} | {each[0].as_of} |"
+        )
+    return COST.format(regions=" | ".join(regions), lines=" | ".join("---" for _ in regions), rows="\n".join(rows))
+
+
+PAGES = {
+    "docs/signals.md": signals,
+    "docs/release-states.md": releases,
+    "docs/security.md": security,
+    "docs/cost.md": cost,
+}
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import csv
 import json
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -191,6 +192,11 @@ def evaluated(answers: checkov.Answer) -> set[str]:
 
 def test_at_least_sixty_checks_really_looked_at_prod(answers: checkov.Answer) -> None:
     assert len(evaluated(answers)) >= LEAST_CHECKS
+
+
+def test_the_security_page_lists_exactly_the_checks_that_looked(answers: checkov.Answer) -> None:
+    with (ROOT / "infra" / "checks.csv").open(newline="") as file:
+        assert {each["id"] for each in csv.DictReader(file)} == evaluated(answers)
 
 
 def test_every_check_that_looked_has_a_mutation(answers: checkov.Answer) -> None:
