@@ -7,7 +7,7 @@ Numbers are filled, scaled and bounded, each with a mark where it was missing; a
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -20,10 +20,23 @@ from contract.records import Schema
 from families.artifact import ArtifactError
 from families.encoding import category_columns, number_columns, settle
 from families.family import Matrix, Table
+from families.hyperparameters import Hyperparameter
 
 FILE = "network.npz"
 FARTHEST = 10.0  # standard deviations; what lies beyond counts as this far
 HIDDEN_LEVELS = 0.02  # share of levels hidden in each epoch, so that "unseen" is learnt as well
+
+# What can be set on a network, whoever trains it.
+HYPERPARAMETERS = (
+    Hyperparameter("epochs", "integer", 30, "how often every row is seen", 1, 10_000, search=(5, 60)),
+    Hyperparameter(
+        "hidden", "integer", 64, "width of the first layer; each next is half", 2, 4096, search=(16, 256), log=True
+    ),
+    Hyperparameter("layers", "integer", 2, "hidden layers", 1, 8, search=(1, 3)),
+    Hyperparameter("learning_rate", "number", 1e-3, "size of a step", 1e-7, 1, search=(1e-4, 1e-2), log=True),
+    Hyperparameter("weight_decay", "number", 1e-2, "pull of weights to zero", 0, 10, search=(1e-5, 1), log=True),
+    Hyperparameter("batch", "integer", 256, "rows of one step", 1, 1_000_000),
+)
 
 Slots = npt.NDArray[np.int64]
 
@@ -130,6 +143,11 @@ class Network:
     def _level_inputs(self, graph: Any) -> list[str]:
         places = category_columns(self.schema)
         return [graph.lookup([at], [table]) for at, table in zip(places, self.tables, strict=True)]
+
+
+def hidden_widths(settings: Mapping[str, Any]) -> list[int]:
+    """The widths of the hidden layers, each half of the one before."""
+    return [max(2, settings["hidden"] >> at) for at in range(settings["layers"])]
 
 
 def embedding_width(levels: int) -> int:

@@ -10,8 +10,7 @@ import numpy as np
 
 from contract.records import Schema, Task
 from families.family import QUIET, Journal, Matrix, Table, check_rows
-from families.hyperparameters import Hyperparameter
-from families.network import FILE, Network, hide_some, pack_arrays, unpack_arrays
+from families.network import FILE, HYPERPARAMETERS, Network, hidden_widths, hide_some, pack_arrays, unpack_arrays
 
 
 class TorchModel:
@@ -130,23 +129,13 @@ class PyTorch:
     tasks: tuple[Task, ...] = ("classification", "regression")
     tolerance = 1e-9
     quick: Mapping[str, Any] = {"epochs": 8, "hidden": 16, "learning_rate": 0.01}
-    hyperparameters = (
-        Hyperparameter("epochs", "integer", 30, "how often every row is seen", 1, 10_000, search=(5, 60)),
-        Hyperparameter(
-            "hidden", "integer", 64, "width of the first layer; each next is half", 2, 4096, search=(16, 256), log=True
-        ),
-        Hyperparameter("layers", "integer", 2, "hidden layers", 1, 8, search=(1, 3)),
-        Hyperparameter("learning_rate", "number", 1e-3, "size of a step", 1e-7, 1, search=(1e-4, 1e-2), log=True),
-        Hyperparameter("weight_decay", "number", 1e-2, "pull of weights to zero", 0, 10, search=(1e-5, 1), log=True),
-        Hyperparameter("batch", "integer", 256, "rows of one step", 1, 1_000_000),
-    )
+    hyperparameters = HYPERPARAMETERS
 
     def fit(self, table: Table, settings: Mapping[str, Any], *, seed: int, journal: Journal = QUIET) -> TorchModel:
         import torch
 
         torch.set_num_threads(1)  # sums split over threads round differently on another machine
-        hidden = [max(2, settings["hidden"] >> at) for at in range(settings["layers"])]
-        network = Network.begin(table, hidden, seed=seed)
+        network = Network.begin(table, hidden_widths(settings), seed=seed)
         training = _Training(network, settings)
         if (kept := journal.resume()) is not None:
             training.restore(kept)
