@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format tables check rules test offline up down demo preview measure
+.PHONY: help setup lock format tables check rules test rules offline up down preview measure
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -40,8 +40,21 @@ rules: setup  ## judge every environment: settings, our own rules, checkov over 
 	python -m delivery.rules
 
 test: setup  ## the tests: unit, conformance, containers as processes, docs
-	pytest -n 2
+	pytest -n 2 -m "not story"
 
 measure: setup  ## measure the serving container against its peers, and the embedded AWS; writes docs/benchmarks.md (needs wrk, nginx, two idle cores)
 	python -m benchmarks.serving.measure --write
 	python -m benchmarks.localaws.measure --write
+
+offline: setup  ## the whole way on the embedded AWS: train, gate, deploy, canary, roll back
+	pytest -m story
+
+up: setup  ## from nothing to a first prediction on the embedded AWS
+	@slipway launch
+
+down: setup  ## take the local environment down and stop the embedded AWS
+	@slipway down local --yes
+	@slipway local stop
+
+preview: setup  ## what `up` would change in ENV, and what that would cost a month
+	@slipway preview $(or $(ENV),local)
