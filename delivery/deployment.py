@@ -6,6 +6,7 @@ rollback by alarm), `settle` compares the two, finishes what was begun, and says
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from contract.release import Release
 from delivery.environment import Environment
+from delivery.guards import aim, deployment_config
 from delivery.release import (
     Command,
     Deploy,
@@ -33,6 +35,7 @@ from delivery.release import (
 )
 from delivery.traffic import Live, with_live
 from infra.names import content_hash
+from infra.serving import guard_names
 
 Up = Callable[[], None]
 Tell = Callable[[str], None]
@@ -88,9 +91,7 @@ class Deployment:
     def rollback(self, reason: str) -> Release:
         """Go back at once, to a configuration that is kept for this; the registry is not asked."""
         with self.environment.releases.changing():
-            before = self.release()
-            after = decide(before, Rollback(reason))
-            self.go_back(after)
+            after = self.go_back(decide(self.release(), Rollback(reason)))
             self.keep(after, Rollback(reason), {})
         return self.tidy(after)
 
@@ -163,30 +164,32 @@ class Deployment:
         after = self.keep(decide(with_live(release, live), FailRollout(reason)), FailRollout(reason), {})
         return self.tidy(after)
 
-    def go_back(self, after: Release) -> None:
+    def go_back(self, after: Release) -> Release:
         """Serve the kept configuration of a release; during a rollout, raise the rollout's own alarm instead."""
         live = self.live()
         if live is None:
-            raise RefusedError(
-                f"{self.model} has no endpoint to roll back; `slipway up` makes it. Nothing was changed."
-            )
+            raise RefusedError(f"{self.model} has no endpoint to roll back: `slipway up`. Nothing was changed.")
         wanted = self.environment.plan(self.model, after).config_name
-        if live.config == wanted and live.settled:
-            return
         if not live.settled:
             self.raise_guard(after)
             live = self.endpoint.settle()
-            if live.config == wanted:
-                return
+        if live.config == wanted:
+            return after
         if not self.config_exists(wanted):
             raise DeploymentError(f"configuration {wanted} is not there any more: deploy the earlier version again.")
-        self.endpoint.serve_config(wanted)
+        after = dataclasses.replace(after, rollout=dataclasses.replace(after.rollout, strategy="all-at-once"))
+        names = self.guards(after)
+        aim(self.environment.client("cloudwatch"), names, wanted)
+        self.endpoint.serve_config(wanted, deployment_config(after.rollout, names))
+        return after
+
+    def guards(self, release: Release) -> list[str]:
+        return guard_names(self.environment.settings.names, self.model, release.rollout)
 
     def raise_guard(self, release: Release) -> None:
         """SageMaker rolls a deployment back when one of its alarms fires: an operator's word is as good as a metric."""
-        alarm = self.environment.settings.names.alarm(self.model, f"rollback_{release.rollout.alarms[0]}")
         self.environment.client("cloudwatch").set_alarm_state(
-            AlarmName=alarm, StateValue="ALARM", StateReason=f"rolled back by {self.environment.who}"
+            AlarmName=self.guards(release)[0], StateValue="ALARM", StateReason=f"rolled back by {self.environment.who}"
         )
 
     def tidy(self, release: Release) -> Release:

@@ -183,6 +183,7 @@ def follow(release: Release, command: Command, state: State) -> Release:  # noqa
 
 def deployed(release: Release, command: Deploy) -> Release:
     champion = release.champion
+    same_guards(release, command.rollout)
     if command.package == champion.package:
         raise RefusedError(f"version {command.package.version} serves already. Nothing was changed.")
     return dataclasses.replace(
@@ -194,6 +195,15 @@ def deployed(release: Release, command: Deploy) -> Release:
         shadow=None,  # a rollout moves the fleet a shadow copies from
         reason=f"version {champion.package.version} -> {command.package.version}",
     )
+
+
+def same_guards(release: Release, rollout: Rollout) -> None:
+    if rollout.alarms != release.rollout.alarms:
+        raise RefusedError(
+            f"given rollback alarms {', '.join(rollout.alarms)}; this endpoint was made with "
+            f"{', '.join(release.rollout.alarms)}, and AWS's provider replaces an endpoint, with an outage, when they "
+            "change. Give the same. Nothing was changed."
+        )
 
 
 def rolled_back(release: Release, reason: str) -> Release:
@@ -244,6 +254,7 @@ def moved(release: Release, weights: Mapping[str, float]) -> Release:
 
 
 def promoted(release: Release, rollout: Rollout) -> Release:
+    same_guards(release, rollout)
     champion, challenger = release.variants
     winner = dataclasses.replace(champion, package=challenger.package, weight=1.0)
     return dataclasses.replace(

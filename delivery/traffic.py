@@ -104,10 +104,10 @@ class Endpoint:
         """Give a variant its number of instances, and wait until they serve."""
         return self.change([{"VariantName": variant, "DesiredInstanceCount": instances}])
 
-    def serve_config(self, config: str) -> Live:
-        """Serve another configuration that exists already, at once and without guards: this is how one goes back."""
+    def serve_config(self, config: str, policy: Mapping[str, Any]) -> Live:
+        """Serve another configuration that exists already: this is how one goes back."""
         self.free_to_move()
-        self.sagemaker.update_endpoint(EndpointName=self.name, EndpointConfigName=config)
+        self.sagemaker.update_endpoint(EndpointName=self.name, EndpointConfigName=config, DeploymentConfig=policy)
         live = self.settle()
         if live.config != config:
             raise TrafficError(

@@ -18,7 +18,7 @@ from contract.release import CHAMPION, Variant
 from contract.signals import SAGEMAKER, signal
 from infra.alarms import AlarmSpec, declare, watched
 from infra.component import Component
-from infra.serving import Plan, Scaling, timeout, traffic_routing
+from infra.serving import Plan, Scaling, deployment, guard_names
 
 # What the traffic controller and autoscaling own once the endpoint lives.
 LIVE = ("initialVariantWeight", "initialInstanceCount")
@@ -128,12 +128,12 @@ class Endpoint(Component):
         """Alarms on the new configuration alone, so that the old fleet's errors do not roll the new one back."""
         endpoint = self.plan.names.endpoint(self.plan.model)
         guards = []
-        for key in self.plan.release.rollout.alarms:
+        rollout = self.plan.release.rollout
+        for key, name in zip(rollout.alarms, guard_names(self.plan.names, self.plan.model, rollout), strict=True):
             given = signal(key)
             dimensions: dict[str, pulumi.Input[str]] = {"EndpointName": endpoint, "VariantName": CHAMPION}
             if given.namespace == SAGEMAKER:
                 dimensions["EndpointConfigName"] = self.config.name
-            name = self.plan.names.alarm(self.plan.model, f"rollback_{key}")
             spec = AlarmSpec(name, given, watched(given, self.args.thresholds), dimensions)
             label = name.removeprefix(f"{self.plan.names.of()}-")
             guards.append(declare(label, spec, [], self.own()))
@@ -152,16 +152,7 @@ class Endpoint(Component):
         """Blue/green; serverless endpoints take none."""
         if self.plan.form.kind == "serverless":
             return None
-        rollout = self.plan.release.rollout
-        policy = {
-            "traffic_routing_configuration": traffic_routing(rollout),
-            "termination_wait_in_seconds": rollout.termination_wait_seconds,
-            "maximum_execution_timeout_in_seconds": timeout(rollout),
-        }
-        deployment: dict[str, Any] = {"blue_green_update_policy": policy}
-        if self.guards:
-            deployment["auto_rollback_configuration"] = {"alarms": [{"alarm_name": each.name} for each in self.guards]}
-        return deployment
+        return deployment(self.plan.release.rollout, [each.name for each in self.guards])
 
     def _scale(self) -> None:
         scaling = self.plan.form.scaling

@@ -6,7 +6,7 @@ none of them, and any other change makes new ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -142,6 +142,22 @@ def traffic_routing(rollout: Rollout) -> dict[str, Any]:
     if kind == "LINEAR":
         routing["linear_step_size"] = size
     return routing
+
+
+def deployment(rollout: Rollout, alarm_names: Sequence[Any]) -> dict[str, Any]:
+    """The policy of a rollout with its guards."""
+    policy = {
+        "traffic_routing_configuration": traffic_routing(rollout),
+        "termination_wait_in_seconds": rollout.termination_wait_seconds,
+        "maximum_execution_timeout_in_seconds": timeout(rollout),
+    }
+    guards = {"auto_rollback_configuration": {"alarms": [{"alarm_name": each} for each in alarm_names]}}
+    return {"blue_green_update_policy": policy} | (guards if alarm_names else {})
+
+
+def guard_names(names: Names, model: str, rollout: Rollout) -> list[str]:
+    """The alarms that roll an endpoint back; the provider replaces an endpoint when their set changes."""
+    return [names.alarm(model, f"rollback_{key}") for key in rollout.alarms]
 
 
 def timeout(rollout: Rollout) -> int:

@@ -98,7 +98,7 @@ def make(environment: Path, locks: list[Path], *, editable: bool) -> None:
     names = [str(lock) for lock in locks]
     run(
         f"installing {len(locks)} lock(s), hashes checked",
-        [*uv, "pip", "sync", "--require-hashes", "--python", python, *names],
+        [*uv, "pip", "sync", "--compile-bytecode", "--require-hashes", "--python", python, *names],
     )
     if editable:
         command = [

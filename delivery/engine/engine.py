@@ -134,6 +134,7 @@ def up(
         ahead = look_ahead(here, planning)
         if ahead.over_budget:
             raise RefusedError(f"over budget: {ahead.over_budget}. Nothing was changed.")
+        refuse_outage(ahead.plan)
         short = lacking(here) if not ahead.plan.is_empty else []
         if not ahead.plan.is_empty:
             if not ask(ahead):
@@ -141,6 +142,18 @@ def up(
             here.terraform.apply(applying(ahead.plan))
         outputs = outputs_of(here.terraform, environment)
         return Brought(ahead.plan, outputs, (*short, *left_behind(here.cloud, outputs)))
+
+
+def refuse_outage(plan: Plan) -> None:
+    """An endpoint is updated, never replaced: a replacement answers nobody while it lasts."""
+    lost = [
+        each.address for each in plan.changes if each.verb == "replace" and "aws_sagemaker_endpoint." in each.address
+    ]
+    if lost:
+        raise RefusedError(
+            f"this would replace {', '.join(lost)}: nobody would be answered meanwhile. AWS replaces an endpoint when "
+            "its name or its rollback alarms change: keep both. Nothing was changed."
+        )
 
 
 def lacking(here: Environment) -> list[str]:

@@ -93,7 +93,13 @@ class World:
         changed = dataclasses.replace(self.live().variants[variant], instances=instances)
         self.serving = dataclasses.replace(self.live(), variants={**self.live().variants, variant: changed})
 
-    def serve_config(self, config: str) -> Live:
+    def client(self, _: str) -> Any:
+        return self
+
+    def describe_alarms(self, **_: Any) -> Any:
+        return {"MetricAlarms": []}
+
+    def serve_config(self, config: str, _: Any) -> Live:
         self.step()
         self.serving = dataclasses.replace(
             self.live(), config=config, variants={CHAMPION: LiveVariant(1.0, 2)}, reason=""

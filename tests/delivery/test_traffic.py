@@ -62,7 +62,7 @@ def test_scaling_names_only_the_count_so_that_the_weight_stays() -> None:
 
 def test_going_back_to_a_configuration_that_does_not_take_is_an_error_that_says_what_serves() -> None:
     with pytest.raises(TrafficError, match="still serves now instead of before"):
-        endpoint(Scripted("InService")).serve_config("before")
+        endpoint(Scripted("InService")).serve_config("before", {})
 
 
 def test_a_move_that_ends_badly_says_how() -> None:
