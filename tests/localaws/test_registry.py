@@ -115,3 +115,21 @@ def test_lineage_knows_an_artifact_by_its_source(sagemaker: Any) -> None:
     sagemaker.add_association(SourceArn=one, DestinationArn=other, AssociationType="Produced")
     found = sagemaker.list_associations(DestinationArn=other)["AssociationSummaries"]
     assert [item["SourceArn"] for item in found] == [one]
+
+
+def test_search_finds_by_member_tag_and_expression(sagemaker: Any) -> None:
+    good = register(sagemaker, ModelApprovalStatus="Approved", CustomerMetadataProperties={"family": "trees"})
+    register(sagemaker)
+    sagemaker.add_tags(ResourceArn=good, Tags=[{"Key": "env", "Value": "dev"}])
+
+    def found(*filters: dict[str, str], operator: str = "And") -> list[int]:
+        expression = {"Filters": list(filters), "Operator": operator}
+        results = sagemaker.search(Resource="ModelPackage", SearchExpression=expression)["Results"]
+        return sorted(item["ModelPackage"]["ModelPackageVersion"] for item in results)
+
+    assert found({"Name": "ModelApprovalStatus", "Value": "Approved"}) == [1]
+    assert found({"Name": "Tags.env", "Operator": "Equals", "Value": "dev"}) == [1]
+    assert found({"Name": "CustomerMetadataProperties.family", "Operator": "NotExists"}) == [2]
+    assert found({"Name": "ModelPackageVersion", "Operator": "GreaterThan", "Value": "1"}) == [2]
+    either = {"Name": "ModelPackageVersion", "Value": "1"}, {"Name": "ModelPackageVersion", "Value": "2"}
+    assert found(*either, operator="Or") == [1, 2]
