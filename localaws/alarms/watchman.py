@@ -53,6 +53,7 @@ class Watchman:
         self._lock = threading.RLock()
         self._quiet: dict[str, float] = {}  # alarms without news: the newest datum when they were looked at last
         self._hasty: set[str] = set()  # alarms looked at more than once a minute
+        self._between: Timer | None = None
         self._waiting: dict[str, Timer] = {}
 
     def start(self) -> None:
@@ -60,7 +61,7 @@ class Watchman:
         for scope in self.store.scopes():
             for row in scope.all(ALARM):
                 self.note(row)
-        self.clock.every(TICK, self.tick, "alarms")
+        self.clock.every(MINUTE, self.tick, "alarms")
 
     def note(self, row: Resource) -> None:
         """An alarm was put: look at it afresh, and as often as it asks for."""
@@ -68,14 +69,25 @@ class Watchman:
         self._hasty.discard(row.arn)
         if "AlarmRule" not in row.body and interval(row.body) < MINUTE:
             self._hasty.add(row.arn)
+        self._hurry()
+
+    def _hurry(self) -> None:
+        """Look between the minutes too, as long as an alarm asks for it."""
+        if self._hasty and self._between is None:
+            self._between = self.clock.every(TICK, self._tick_between, "hasty alarms")
+        elif not self._hasty and self._between is not None:
+            self._between.cancel()
+            self._between = None
+
+    def _tick_between(self) -> None:
+        if int(self.clock.now()) % MINUTE:
+            self.tick()
 
     # -- looking ----------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
         """Look at every metric alarm that is due at this instant."""
         now = int(self.clock.now())
-        if now % MINUTE and not self._hasty:
-            return
         for scope in self.store.scopes():
             for row in scope.all(ALARM):
                 if "AlarmRule" not in row.body and now % interval(row.body) == 0:
@@ -296,6 +308,7 @@ class Watchman:
         """An alarm was deleted."""
         self._quiet.pop(body["AlarmArn"], None)
         self._hasty.discard(body["AlarmArn"])
+        self._hurry()
         waiting = self._waiting.pop(body["AlarmArn"], None)
         if waiting:
             waiting.cancel()

@@ -430,3 +430,14 @@ def test_every_protocol_of_cloudwatch_is_understood(app: App, protocol: str) -> 
     with pytest.raises(ClientError) as missing:
         cloudwatch.delete_alarms(AlarmNames=["nobody"])
     assert missing.value.response["Error"]["Code"] == "ResourceNotFound"
+
+
+def test_an_alarm_with_a_short_period_is_looked_at_between_the_minutes(cloudwatch: Any, app: App) -> None:
+    error_alarm(cloudwatch, Period=10)
+    put(cloudwatch, "Invocation5XXErrors", 1, StorageResolution=1)
+    app.plane.clock.advance(10)
+    assert state(cloudwatch) == "ALARM"
+    app.plane.clock.advance(40)
+    assert state(cloudwatch) == "OK"
+    cloudwatch.delete_alarms(AlarmNames=["errors"])
+    assert "hasty alarms" not in str(app.plane.clock.describe()["timers"])
