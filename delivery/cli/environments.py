@@ -23,7 +23,7 @@ Detailed = Annotated[bool, typer.Option("--detailed-exit", help="Exit 10 when th
 
 def commands(app: typer.Typer) -> None:
     """Add the verbs of this file."""
-    for command in (up, preview, down, synth, outputs, smoke, recover):
+    for command in (up, preview, down, synth, outputs, smoke, recover, engine):
         app.command()(command)
 
 
@@ -170,6 +170,30 @@ def recover(environment: Environment = "local", yes: Yes = False, engine: Engine
     report = engine_of(engine).recover(environment, here(root), Console(stderr=True), ask=None if yes else confirm)
     for line in report:
         typer.echo(line)
+
+
+def engine(
+    install: Annotated[
+        bool, typer.Option("--install", help="Fetch the pinned Pulumi CLI into .slipway/pulumi-cli.")
+    ] = False,
+    root: Root = None,
+) -> None:
+    """Say which engine this machine has; fetch one where there is none.
+
+    Example: `slipway engine`
+    """
+    from delivery.engine import machine
+    from delivery.engine.choose import choose
+
+    if install:
+        from delivery.engine.install import install_pulumi
+
+        typer.echo(f"pulumi: {install_pulumi(here(root))}")
+        return
+    typer.echo(f"pulumi: {machine.pulumi() or 'not on PATH'}")
+    typer.echo(f"terraform: {machine.terraform() or 'not on PATH'}")
+    typer.echo(f"AWS provider in a mirror: {machine.mirror() or 'none; Terraform asks its registry'}")
+    typer.echo(f"used: {choose()}")
 
 
 def print_json(document: Any) -> None:

@@ -56,7 +56,7 @@ def engine(forced: str | None = None) -> Engine:
 
 def how_to_get_one() -> str:
     return (
-        "To get one: `slipway engine` fetches the pinned Pulumi CLI with the SDK's own installer; or install "
+        "To get one: `slipway engine --install` fetches the pinned Pulumi CLI with the SDK's own installer; or install "
         "Terraform 1.10 or newer, which also works where no registry can be reached when "
         f"{machine.MIRROR} names a folder with the AWS provider."
     )

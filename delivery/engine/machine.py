@@ -13,6 +13,7 @@ from delivery.engine.schema import SOURCE, VERSION
 MIRROR = "SLIPWAY_TF_MIRROR"
 CLI_CONFIG = "TF_CLI_CONFIG_FILE"
 WORK = ".slipway"
+OURS = Path(__file__).resolve().parent.parent.parent / WORK / "pulumi-cli"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ def terraform() -> str | None:
 
 
 def pulumi() -> str | None:
-    return shutil.which("pulumi")
+    """On PATH, or where `slipway engine --install` puts it."""
+    return shutil.which("pulumi") or shutil.which("pulumi", path=str(OURS / "bin"))
 
 
 def mirrors(environment: Mapping[str, str] | None = None) -> Iterator[Path]:
