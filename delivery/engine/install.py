@@ -20,7 +20,7 @@ def install_pulumi(root: Path) -> Path:
         PulumiCommand.install(root=str(folder), version=VersionInfo.parse(wanted))
     except Exception as problem:
         raise EngineError(
-            f"the Pulumi CLI {wanted} could not be fetched: {problem}. It comes from get.pulumi.com; where that cannot be "
-            "reached, install Terraform, or put a pulumi binary on PATH."
+            f"the Pulumi CLI {wanted} could not be fetched: {problem}. It comes from get.pulumi.com; where that "
+            "cannot be reached, install Terraform, or put a pulumi binary on PATH."
         ) from problem
     return folder / "bin" / "pulumi"
