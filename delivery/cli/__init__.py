@@ -12,8 +12,8 @@ import pkgutil
 import sys
 import traceback
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from delivery.cli.exits import EXIT, exit_code
 
@@ -32,6 +32,8 @@ def application() -> typer.Typer:
     )
     app.callback()(root)
     for found in sorted(pkgutil.iter_modules(__path__), key=lambda each: each.name):
+        if found.name.startswith("_"):
+            continue
         module = importlib.import_module(f"{__name__}.{found.name}")
         if hasattr(module, "commands"):
             module.commands(app)
@@ -46,11 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; what it returns is the process's exit code."""
     try:
         answer = application()(arguments, standalone_mode=False)
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         sys.stderr.write("stopped; run the same command again and it continues\n")
         return EXIT["interrupted"]
-    except click.ClickException as problem:
-        problem.show()
+    except TyperException as problem:
+        shown = getattr(problem, "show", None)  # usage errors know how to print themselves, with the usage line
+        shown() if shown else sys.stderr.write(f"{problem}\n")
         return EXIT["usage"]
     except Exception as problem:  # noqa: BLE001 the last place that can make a readable text of it
         return told(problem)
@@ -65,7 +68,3 @@ def told(problem: Exception) -> int:
         return EXIT["bug"] if code is None else code
     sys.stderr.write(f"slipway: {problem}\n")
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

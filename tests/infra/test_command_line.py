@@ -1,0 +1,114 @@
+"""The command line's frame: commands are found, mistakes are told in words, exit codes mean what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from delivery.cli import main
+from delivery.cli.exits import EXIT, exit_code
+from delivery.engine import engine, machine
+from delivery.engine.choose import choose
+from delivery.engine.cloud import reach
+from delivery.engine.errors import LockedError, NoEngineError, RefusedError
+from delivery.engine.lock import alone
+from delivery.engine.machine import Workplace
+from stacks.settings import SettingsError, load
+
+Rewrites = Callable[[str, Callable[[dict[str, Any]], None]], None]
+
+
+def test_a_misspelt_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["upp"]) == EXIT["usage"]
+    assert "Did you mean 'up'" in capsys.readouterr().err
+
+
+def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["synth", "--nope"]) == EXIT["usage"]
+    assert "--nope" in capsys.readouterr().err
+
+
+def test_synth_needs_no_engine(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert main(["synth", "local"]) == 0
+    assert '"aws_s3_bucket"' in capsys.readouterr().out
+
+
+def test_a_wrong_setting_ends_with_its_own_code_and_no_traceback(
+    repository: Path, rewrites: Rewrites, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rewrites("local", lambda settings: settings.update(account=5))
+    assert main(["synth", "local", "--root", str(repository)]) == EXIT["settings"]
+    told = capsys.readouterr().err
+    assert "slipway:platform.account: given 5" in told
+    assert "Traceback" not in told
+
+
+def test_a_torn_release_file_says_how_to_get_it_back(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (repository / "releases" / "local.yaml").write_text("models: {churn: {stat")
+    assert main(["synth", "local", "--root", str(repository)]) == EXIT["settings"]
+    assert "git checkout -- releases/local.yaml" in capsys.readouterr().err
+
+
+def test_without_any_engine_the_error_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(NoEngineError, match="engine --install"):
+        choose()
+
+
+def test_pulumi_goes_first_when_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "pulumi", lambda: "/bin/pulumi")
+    monkeypatch.setattr(machine, "terraform", lambda: "/bin/terraform")
+    assert choose() == "pulumi"
+    assert choose("terraform") == "terraform"
+    with pytest.raises(NoEngineError, match="expected one of"):
+        choose("opentofu")
+
+
+def test_who_comes_second_is_told_who_holds_the_environment(tmp_path: Path) -> None:
+    place = Workplace(tmp_path, "local")
+    told = r"`slipway up local` of .*@.*, process \d+, since"
+    with alone(place, "up local"), pytest.raises(LockedError, match=told), alone(place, "preview"):
+        pytest.fail("the second one got in")
+
+
+def test_a_protected_environment_refuses_to_go_down(
+    repository: Path, rewrites: Rewrites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "opened", opened_as_protected)
+    with pytest.raises(RefusedError, match="protect: false"):
+        engine.down("prod", repository)
+
+
+def opened_as_protected(environment: str, root: Path) -> Any:
+    """What `opened` gives for a protected environment, as far as `down` looks at it."""
+    return SimpleNamespace(settings=load(environment, root))
+
+
+def test_an_environment_on_aws_refuses_an_endpoint_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    with pytest.raises(RefusedError, match="Unset AWS_ENDPOINT_URL"):
+        reach(load("dev"), tmp_path)
+
+
+def test_the_embedded_aws_is_on_this_machine_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://sts.amazonaws.com")
+    with pytest.raises(RefusedError, match="this machine only"):
+        reach(load("local"), tmp_path)
+
+
+def test_our_errors_have_codes_and_others_are_bugs() -> None:
+    assert exit_code(SettingsError("x")) == EXIT["settings"]
+    assert exit_code(LockedError("x")) == EXIT["locked"]
+    assert exit_code(KeyError("x")) is None
+
+
+@pytest.mark.skipif(
+    machine.pulumi() is None, reason="the Pulumi CLI is not on PATH: `slipway engine --install` fetches it"
+)
+def test_the_real_pulumi_previews_local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert main(["preview", "local", "--engine", "pulumi"]) == 0
