@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from typing import Any
@@ -48,6 +49,22 @@ class Hooks:
 
     before: Before | None = None
     after: After | None = None
+
+
+class Line(msgspec.Struct, omit_defaults=True, tag_field="event", tag="request"):
+    """What the log says of one request."""
+
+    time: datetime
+    status: int
+    milliseconds: float
+    rows: int
+    bytes_out: int
+    method: str = ""
+    path: str = ""
+    request_id: str = ""
+    bytes_in: int = 0
+    inference_id: str = ""
+    custom_attributes: str = ""
 
 
 class App:
@@ -118,24 +135,16 @@ class App:
             return
         if status < 400 and request is not None and request.target.startswith((b"/ping", b"/metrics")):
             return  # asked every few seconds, forever
-        line: dict[str, Any] = {"event": "request", "status": status, "milliseconds": round(seconds * 1000, 3)}
+        line = Line(datetime.now(UTC), status, round(seconds * 1000, 3), response.rows, sent)
         if request is not None:
             headers = request.headers
-            line |= {
-                "method": request.method.decode("latin-1"),
-                "path": request.target.decode("latin-1"),
-                "request_id": request.id.decode("latin-1"),
-                "rows": response.rows,
-                "bytes_in": len(request.body),
-            }
+            line.method, line.path = request.method.decode("latin-1"), request.target.decode("latin-1")
+            line.request_id, line.bytes_in = request.id.decode("latin-1"), len(request.body)
             if INFERENCE_ID in headers:
-                line["inference_id"] = headers[INFERENCE_ID].decode("latin-1")
+                line.inference_id = line.request_id
             if CUSTOM_ATTRIBUTES in headers:
-                line["custom_attributes"] = headers[CUSTOM_ATTRIBUTES].decode("latin-1")
-        line["bytes_out"] = sent
-        if response.said is not None:
-            line |= response.said
-        self._journal.line(line)
+                line.custom_attributes = headers[CUSTOM_ATTRIBUTES].decode("latin-1")
+        self._journal.line(line if response.said is None else {**msgspec.to_builtins(line), **response.said})
 
     # Predictions.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +32,7 @@ class Journal:
     def say(self, event: str, **fields: Any) -> None:
         self.line({"time": self._clock(), "event": event, **fields})
 
-    def line(self, fields: dict[str, Any]) -> None:
+    def line(self, fields: Mapping[str, Any] | msgspec.Struct) -> None:
         line = _plain(fields)
         first = not self._lines
         self._lines.append(line)

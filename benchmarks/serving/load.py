@@ -19,7 +19,7 @@ import psutil
 
 from benchmarks.serving.servers import PEERS, ROOT, Server, UnavailableError
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 WARM_UP_REQUESTS = 30
 SCRIPT = """
 wrk.method = "POST"; wrk.headers["Content-Type"] = "{content_type}"
