@@ -34,17 +34,27 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     running.stop()
 
 
-@pytest.fixture(scope="module")
-def client(app: App) -> Callable[..., Any]:
-    def make(service: str, *, account: str = "123456789012", region: str = "eu-west-1") -> Any:
-        build: Callable[..., Any] = boto3.client
-        return build(
-            service,
-            endpoint_url=app.url,
-            region_name=region,
-            aws_access_key_id=account,
-            aws_secret_access_key="local",
-            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
-        )
+@pytest.fixture(scope="session")
+def clients() -> Callable[[App], Callable[..., Any]]:
+    """Makes boto3 clients that are pointed at an embedded AWS."""
 
-    return make
+    def of(app: App) -> Callable[..., Any]:
+        def make(service: str, *, account: str = "123456789012", region: str = "eu-west-1") -> Any:
+            build: Callable[..., Any] = boto3.client
+            return build(
+                service,
+                endpoint_url=app.url,
+                region_name=region,
+                aws_access_key_id=account,
+                aws_secret_access_key="local",
+                config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
+            )
+
+        return make
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def client(app: App, clients: Callable[[App], Callable[..., Any]]) -> Callable[..., Any]:
+    return clients(app)

@@ -7,9 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,19 +104,8 @@ def endpoint(app: App) -> Endpoint:
 
 
 @pytest.fixture
-def client(app: App) -> AwsClient:
-    def make(service: str) -> Any:
-        build: Callable[..., Any] = boto3.client
-        return build(
-            service,
-            endpoint_url=app.url,
-            region_name="eu-west-1",
-            aws_access_key_id="123456789012",
-            aws_secret_access_key="local",
-            config=Config(retries={"max_attempts": 1}),
-        )
-
-    return make
+def client(app: App, clients: Callable[[App], AwsClient]) -> AwsClient:
+    return clients(app)
 
 
 SHOP = {

@@ -8,10 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import botocore.session
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from localaws.app import App, start
@@ -31,19 +29,8 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 
 @pytest.fixture
-def client(app: App) -> AwsClient:
-    def make(service: str, *, account: str = "123456789012", region: str = "eu-west-1") -> Any:
-        build: Callable[..., Any] = boto3.client
-        return build(
-            service,
-            endpoint_url=app.url,
-            region_name=region,
-            aws_access_key_id=account,
-            aws_secret_access_key="local",
-            config=Config(retries={"max_attempts": 1}),
-        )
-
-    return make
+def client(app: App, clients: Callable[[App], AwsClient]) -> AwsClient:
+    return clients(app)
 
 
 @pytest.fixture

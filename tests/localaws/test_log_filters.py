@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -61,12 +60,8 @@ def app(tmp_path: Path) -> Iterator[App]:
     running.stop()
 
 
-def test_matching_lines_become_metric_data(app: App) -> None:
-    def client(service: str) -> Any:
-        build: Callable[..., Any] = boto3.client
-        keys = {"aws_access_key_id": "123456789012", "aws_secret_access_key": "local"}
-        return build(service, endpoint_url=app.url, region_name="eu-west-1", **keys)
-
+def test_matching_lines_become_metric_data(app: App, clients: Callable[[App], Callable[..., Any]]) -> None:
+    client = clients(app)
     logs = client("logs")
     logs.create_log_group(logGroupName="/shop/filters")
     logs.create_log_stream(logGroupName="/shop/filters", logStreamName="s")

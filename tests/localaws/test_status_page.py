@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from localaws.app import App, start
@@ -21,15 +20,15 @@ HOSTILE = "<img src=x onerror=document.title='broken'>"
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def app(tmp_path_factory: pytest.TempPathFactory, clients: Callable[[App], Callable[..., Any]]) -> Iterator[App]:
     folder = tmp_path_factory.mktemp("page")
     running = start(Settings(containers=folder, work=folder / "work", clock="stepped:2026-01-05T12:00:00Z"))
-    fill(running)
+    fill(running, clients(running))
     yield running
     running.stop()
 
 
-def fill(app: App) -> None:
+def fill(app: App, client: Callable[..., Any]) -> None:
     """An endpoint with two variants, a job with a log, two alarms, and an hour of metrics."""
     scope, clock = app.plane.store.scope(ACCOUNT, REGION), app.plane.clock
     variants = [
@@ -45,11 +44,6 @@ def fill(app: App) -> None:
         if status == "Failed":
             job["FailureReason"] = f"AlgorithmError: {HOSTILE}, exit code: 1"
         scope.add("training-job", name, scope.arn(f"training-job/{name}"), job, created=clock.now())
-
-    def client(service: str) -> Any:
-        build: Callable[..., Any] = boto3.client
-        keys = {"aws_access_key_id": ACCOUNT, "aws_secret_access_key": "local"}
-        return build(service, endpoint_url=app.url, region_name=REGION, **keys)
 
     logs = client("logs")
     group, stream = "/aws/sagemaker/TrainingJobs", "churn-fit-1/algo-1-1767614400"

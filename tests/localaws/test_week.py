@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
-
-from localaws.app import start
+from localaws.app import App, start
 from localaws.clock import Clock
 from localaws.plane import Settings
 from localaws.ports import Running, RunSpec
@@ -49,15 +48,11 @@ class Instant:
         return Ended()
 
 
-def play(folder: Path, account: str) -> list[str]:
+def play(folder: Path, account: str, clients: Callable[[App], Callable[..., Any]]) -> list[str]:
     clock = Clock.scaled(1, MONDAY)
     app = start(Settings(containers=folder, work=folder / account), clock=clock, runner=Instant())
 
-    def client(service: str) -> Any:
-        build: Callable[..., Any] = boto3.client
-        keys = {"aws_access_key_id": account, "aws_secret_access_key": "local"}
-        return build(service, endpoint_url=app.url, region_name="eu-west-1", **keys)
-
+    client = functools.partial(clients(app), account=account)
     set_up(client)
     end = MONDAY.timestamp() + 7 * 24 * HOUR + HOUR / 2
     told: list[str] = []
@@ -123,10 +118,12 @@ def story(client: Callable[[str], Any]) -> list[str]:
     return sorted(told)
 
 
-def test_a_week_of_hourly_jobs_gives_the_same_result_twice(tmp_path: Path) -> None:
-    first = play(tmp_path, "111111111111")
+def test_a_week_of_hourly_jobs_gives_the_same_result_twice(
+    tmp_path: Path, clients: Callable[[App], Callable[..., Any]]
+) -> None:
+    first = play(tmp_path, "111111111111", clients)
     jobs = [line for line in first if line.endswith("Completed")]
     assert len(jobs) == 5 * 24
     assert (jobs[0], jobs[-1]) == ("01-05 01:00 Completed", "01-12 00:00 Completed")
     assert [line for line in first if line.endswith("from OK to ALARM")] != []
-    assert first == play(tmp_path, "222222222222")
+    assert first == play(tmp_path, "222222222222", clients)
