@@ -12,21 +12,16 @@ from botocore import xform_name
 from localaws import wire
 from localaws.gateway import Request
 
-PREFIXES = {"monitoring": "cloudwatch", "email": "ses", "execute-api": "execute-api"}
-MODELS = {
-    "monitoring": "cloudwatch",
-    "sagemaker": "sagemaker",
-    "execute-api": "apigateway",
-}
+PREFIXES = {"monitoring": "cloudwatch", "email": "ses"}  # where IAM calls a service otherwise than its signatures do
+MODELS = {"monitoring": "cloudwatch", "email": "ses", "execute-api": "apigateway"}  # and botocore
 
 
 @dataclass(frozen=True)
 class Resource:
-    """How an operation's parameter becomes an ARN: the service and the path in it."""
+    """How an operation's parameter becomes the last part of an ARN."""
 
     member: str
     path: str
-    service: str = ""
 
 
 SAGEMAKER = {

@@ -8,7 +8,6 @@ from localaws.errors import AwsError
 from localaws.gateway import Request, account_from
 from localaws.iam.policy import Document, Principal, read
 
-ROOT = "root"
 PARTITION = "aws"
 
 
