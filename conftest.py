@@ -31,7 +31,9 @@ class ConsoleParser(CodeBlockParser):
     def evaluate(self, example: Example) -> str | None:
         for typed, expected in steps(example.parsed):
             if typed in TYPED_BY_CI:
-                assert typed in map(str.strip, (ROOT / ".ci" / "run").read_text().splitlines()), f"{typed} is not what CI runs"
+                assert typed in map(str.strip, (ROOT / ".ci" / "run").read_text().splitlines()), (
+                    f"{typed} is not what CI runs"
+                )
                 continue
             problem = answer_problem(typed, expected, example.namespace["folder"])
             if problem:
