@@ -30,11 +30,15 @@ def timed(work: Callable[[], object], times: int = 3) -> dict[str, float]:
 def nannyml(reference: Any) -> Alarm:
     nml: Any = import_module("nannyml")
 
-    calculator = nml.UnivariateDriftCalculator(column_names=list(reference.columns), chunk_number=1)
-    calculator.fit(reference)
+    fitted: dict[int, Any] = {}
 
     def alarm(window: Any) -> bool:
-        result = calculator.calculate(window).filter(period="analysis").to_df()
+        # Its thresholds come from chunks of the reference; those must be as large as the window.
+        rows = min(len(window), len(reference) // 10)
+        if rows not in fitted:
+            fitted[rows] = nml.UnivariateDriftCalculator(column_names=list(reference.columns), chunk_size=rows)
+            fitted[rows].fit(reference)
+        result = fitted[rows].calculate(window).filter(period="analysis").to_df()
         return bool(result.loc[:, [name for name in result.columns if name[-1] == "alert"]].to_numpy().any())
 
     return alarm

@@ -1,8 +1,8 @@
 """A made-up world to measure in: a baseline, and endless windows that do or do not differ from it.
 
-Numeric columns are drawn row by row (normal, lognormal, integer, with and without missing values) and counted in the
+Numeric columns (normal, lognormal, integer, with and without missing values) are drawn row by row and counted in the
 baseline's bins. Category columns have Zipf frequencies; the counts of a window's cells are drawn directly, which is
-exactly what drawing and counting its rows would give.
+exactly what drawing and counting its rows would give. Without correlations numeric columns can be drawn so too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy import special
 
 from contract.records import Column
 from monitoring.bins import CELLS
@@ -19,6 +20,7 @@ from monitoring.layout import UNSEEN, CategoryColumn, Layout, NumericColumn, lay
 from monitoring.profile import count
 from monitoring.verdict import Reference, Sums, reference_of
 
+HOLES = 0.02  # the share of missing values where there are any
 LEVELS = (5, 20, 100, 1_000, 10_000)
 
 
@@ -43,8 +45,22 @@ def numeric(kind: str, rng: np.random.Generator, size: int, shift: float = 0.0) 
     if kind == "integer":
         return np.floor(np.exp(1.5 + drawn * 0.5))
     if kind == "holes":
-        drawn[rng.random(size) < 0.02] = np.nan
+        drawn[rng.random(size) < HOLES] = np.nan
     return drawn
+
+
+def true_masses(kind: str, column: NumericColumn) -> npt.NDArray[np.float64]:
+    """The probability of each bin, from the population's own distribution."""
+    edges = np.array(column.edges)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        normal = {
+            "lognormal": np.log(np.maximum(edges, 0.0)),
+            "integer": (np.log(np.maximum(np.ceil(edges), 0.0)) - 1.5) / 0.5,
+        }.get(kind, edges)
+    below = np.concatenate([[0.0], special.ndtr(normal), [1.0]])
+    masses = np.zeros(CELLS)
+    masses[: len(edges) + 1] = np.diff(below)
+    return masses
 
 
 def masses_of(levels: int) -> npt.NDArray[np.float64]:
@@ -85,7 +101,10 @@ def windows(world: World, rng: np.random.Generator, number: int, rows: int, *, p
     missing = np.zeros((number, len(layout.columns)), np.int64)
     scores = np.zeros((len(layout.paired), number * rows), np.float32) if pairs else None
     for i, column in enumerate(layout.columns):
-        if isinstance(column, NumericColumn):
+        if isinstance(column, NumericColumn) and not pairs:
+            missing[:, i] = rng.binomial(rows, HOLES if world.kinds[i] == "holes" else 0.0, size=number)
+            cells[:, i] = rng.multinomial(rows - missing[:, i], true_masses(world.kinds[i], column))
+        elif isinstance(column, NumericColumn):
             codes = fill(cells, missing, i, column, numeric(world.kinds[i], rng, number * rows).reshape(number, rows))
             if scores is not None and i < len(scores):
                 table = np.zeros(CELLS + 1, np.float32)
