@@ -139,16 +139,20 @@ def processes(folder: Path, records: int, copies: int) -> dict[str, Any]:
     itself = [sys.executable, "-m", "benchmarks.monitoring.speed"]
     environment = dict(os.environ, POLARS_MAX_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
-    def shares(of: int) -> float:
+    def shares(of: int) -> Took:
+        """By the clock until the last is done, and the processor time of the busiest."""
         began = time.perf_counter()
         given = [[*itself, "--share", f"{i}/{of}", str(place), str(folder / "baseline.json")] for i in range(of)]
-        running = [subprocess.Popen(command, env=environment) for command in given]
-        for each in running:
-            each.wait()
-        return time.perf_counter() - began
+        running = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for command in given]
+        busy = [float(each.communicate()[0]) for each in running]
+        return Took(time.perf_counter() - began, max(busy))
 
     one, two = shares(1), shares(2)
-    return {"megabytes": copies * source.stat().st_size / 1e6, "one": one, "two": two, "ratio": one / two}
+    size = copies * source.stat().st_size / 1e6
+    return {
+        "megabytes": size, "one": vars(one), "two": vars(two),
+        "ratio_wall": one.wall / two.wall, "ratio_processor": one.processor / two.processor,
+    }  # fmt: skip
 
 
 def share(which: str, place: str, baseline: str) -> None:
@@ -158,30 +162,33 @@ def share(which: str, place: str, baseline: str) -> None:
     number, of = (int(part) for part in which.split("/"))
     where = Disk(Path(place))
     read(Source(where), shard(where.names(), number, of), Baseline.from_bytes(Path(baseline).read_bytes()), Span())
+    print(time.process_time())
+
+
+MEMORY = """
+import re, sys
+from pathlib import Path
+from monitoring.baseline import Baseline
+from monitoring.profile import Profile, count
+from monitoring.table import frames
+baseline = Baseline.from_bytes(Path(sys.argv[1]).read_bytes())
+total = Profile.empty(baseline.layout)
+for _ in range(int(sys.argv[3])):
+    for frame in frames(Path(sys.argv[2]), "parquet", 1 << 18):
+        total = total.merge(count(frame, baseline.layout))
+status = Path("/proc/self/status").read_text()
+print(total.rows, int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024)
+"""
 
 
 def memory(folder: Path) -> dict[str, Any]:
-    """The most memory a pass over a table takes, for tables of several lengths."""
+    """The most memory a pass takes in megabytes, by rows: files of a million rows, one after the other."""
     found: dict[str, Any] = {}
-    for rows in (1_000_000, 4_000_000):
-        path = folder / f"{rows}.parquet"
-        parts = [table(1_000_000, 10 + part) for part in range(rows // 1_000_000)]
-        pl.concat(parts).write_parquet(path, row_group_size=250_000)
-        code = (
-            "import resource,sys\nfrom pathlib import Path\n"
-            "from monitoring.table import frames\nfrom monitoring.profile import count,Profile\n"
-            "from monitoring.baseline import Baseline\n"
-            "b=Baseline.from_bytes(Path(sys.argv[1]).read_bytes())\nt=Profile.empty(b.layout)\n"
-            "for f in frames(Path(sys.argv[2]),'parquet',1<<18): t=t.merge(count(f,b.layout))\n"
-            "print(t.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024)"
-        )
-        told = subprocess.run(
-            [sys.executable, "-c", code, str(folder / "baseline.json"), str(path)],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        found[str(rows)] = round(float(told.stdout.split()[1]))
+    for files in (1, 4, 16):
+        given = [str(folder / "baseline.json"), str(folder / "window.parquet"), str(files)]
+        told = subprocess.run([sys.executable, "-c", MEMORY, *given], check=True, capture_output=True, text=True)
+        rows, peak = told.stdout.split()
+        found[rows] = int(peak)
     return found
 
 
