@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from contract import places
+from contract.stages import PREDICTIONS_FILE
 from monitoring.profile import ProfileError
 from monitoring.storage import folder, listing
 
@@ -48,19 +49,34 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
 
 
 def baseline_of(given: Mapping[str, str], outside: Outside) -> str:
-    """The baseline that is named, else the newest one of the model."""
+    """The baseline that is named, else the newest one of the model, else one made of its newest run."""
     named = given.get("SLIPWAY_BASELINE_URI")
     if named:
         return named
     bucket, model = given.get("SLIPWAY_ARTIFACTS_BUCKET", ""), given.get("SLIPWAY_MODEL", "")
     place = f"s3://{bucket}/{places.baselines_prefix(model)}"
+    newest = folder(place, outside.s3).newest(places.BASELINE) or made(place, f"s3://{bucket}/runs/{model}/", outside)
+    return place + newest
+
+
+def made(place: str, runs: str, outside: Outside) -> str:
+    """A first baseline: what the newest run's model answered on rows it never saw."""
+    from monitoring.cli import OK, main
+
+    written = folder(runs, outside.s3)
+    artifact, answers = written.newest(places.ARTIFACT), written.newest(f"evaluation/{PREDICTIONS_FILE}")
+    if artifact is None or answers is None:
+        raise ProfileError(
+            f"no baseline at {place}, and no run at {runs} to make one of: expected {places.ARTIFACT} and "
+            f"evaluation/{PREDICTIONS_FILE}. Train the model, or name a baseline with SLIPWAY_BASELINE_URI."
+        )
+    command = ["baseline", "--data", runs + answers, "--artifact", runs + artifact]
+    if main([*command, "--output", f"{place}{{artifact}}/{places.BASELINE}"], outside) != OK:
+        raise ProfileError(f"no baseline could be made of {runs}{answers} and {runs}{artifact}; see above")
     newest = folder(place, outside.s3).newest(places.BASELINE)
     if newest is None:
-        raise ProfileError(
-            f"no baseline at {place}: expected one that `monitor baseline --artifact` made when '{model}' was trained. "
-            "Make it, or name another with SLIPWAY_BASELINE_URI."
-        )
-    return place + newest
+        raise ProfileError(f"the baseline that was just written is not listed at {place}")
+    return newest
 
 
 def window(given: Mapping[str, str], baseline: str, output: str) -> list[str]:

@@ -334,15 +334,14 @@ def test_the_monitor_pipelines_environment_is_all_the_image_needs(
         s3 = boto3.client("s3")
         for bucket in ("artifacts", "capture"):
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        assert monitor.run() == cli.UNREADABLE  # no baseline yet
-        output = "s3://artifacts/baselines/churn/{artifact}/baseline.json"
-        made = ["--data", str(monitor.data), "--artifact", str(artifact), "--output", output]
-        assert monitor.run("baseline", *made) == 0
-        digest = hashlib.sha256(artifact.read_bytes()).hexdigest()
-        assert s3.head_object(Bucket="artifacts", Key=places.baseline_key("churn", digest))
+        assert monitor.run() == cli.UNREADABLE  # no baseline, and no run to make one of
+        s3.upload_file(str(monitor.data), "artifacts", "runs/churn/1/evaluation/predictions.parquet")
+        s3.upload_file(str(artifact), "artifacts", "runs/churn/job-1/output/model.tar.gz")
         for path in folder.rglob("*.jsonl"):
             s3.upload_file(str(path), "capture", f"capture/churn/{path.relative_to(folder).as_posix()}")
         assert monitor.run() == 0
+        digest = hashlib.sha256(artifact.read_bytes()).hexdigest()
+        assert s3.head_object(Bucket="artifacts", Key=places.baseline_key("churn", digest))
         assert (monitor.report()["rows"], monitor.status()) == (600, "quiet")
         assert monitor.metrics.value("MonitorRan") == 1
         keys = [each["Key"] for each in s3.list_objects_v2(Bucket="artifacts", Prefix="windows/")["Contents"]]
