@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class Preview:
 
     plan: Plan
     cost: cost.Change
-    text: str
+    text: str = ""
     over_budget: str | None = None
 
 
@@ -79,7 +79,9 @@ def opened(environment: str, root: Path = ROOT) -> Environment:
 def preview(environment: str, root: Path = ROOT, listen: Listener = nobody) -> Preview:
     """The diff and the change of cost; nothing is changed."""
     with alone(Workplace(root, environment), "preview"):
-        return look_ahead(opened(environment, root), listen)
+        here = opened(environment, root)
+        ahead = look_ahead(here, listen)
+        return ahead if ahead.plan.is_empty else replace(ahead, text=here.terraform.show_plan())
 
 
 def look_ahead(here: Environment, listen: Listener = nobody) -> Preview:
@@ -88,8 +90,7 @@ def look_ahead(here: Environment, listen: Listener = nobody) -> Preview:
     before = cost.monthly(cost.held(here.terraform.state()), region)
     after = cost.monthly(cost.declared(here.synthesis.document), region)
     change = cost.Change(before, after)
-    text = "" if plan.is_empty else here.terraform.show_plan()
-    return Preview(plan, change, text, over_budget(here.settings, after))
+    return Preview(plan, change, over_budget=over_budget(here.settings, after))
 
 
 def over_budget(settings: Settings, after: cost.Cost) -> str | None:
