@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Where an output's value goes."""
+
+    number: int
+
+
+def with_holes(value: Any, outputs: list[pulumi.Output[Any]]) -> Any:
+    """The same document with a hole for each output, which is collected."""
+    match value:
+        case pulumi.Output():
+            outputs.append(value)
+            return Hole(len(outputs) - 1)
+        case Mapping():
+            return {key: with_holes(each, outputs) for key, each in value.items()}
+        case list() | tuple():
+            return [with_holes(each, outputs) for each in value]
+        case _:
+            return value
+
+
+def filled(value: Any, values: Sequence[Any]) -> Any:
+    match value:
+        case Hole(number):
+            return values[number]
+        case dict():
+            return {key: filled(each, values) for key, each in value.items()}
+        case list():
+            return [filled(each, values) for each in value]
+        case _:
+            return value
 
 
 class Component(pulumi.ComponentResource):
@@ -19,9 +54,16 @@ class Component(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self, **options)
 
     @staticmethod
-    def json(document: Mapping[str, Any]) -> pulumi.Output[str]:
-        """A document as text; outputs inside stay references."""
-        return pulumi.Output.json_dumps(document, sort_keys=True)
+    def json(document: Mapping[str, Any]) -> pulumi.Input[str]:
+        """A document as text, outputs in it awaited together.
+
+        The SDK's own `Output.json_dumps` wraps every node of the document, which took most of a run with many models.
+        """
+        outputs: list[pulumi.Output[Any]] = []
+        holed = with_holes(document, outputs)
+        if not outputs:
+            return json.dumps(document, sort_keys=True)
+        return pulumi.Output.all(*outputs).apply(lambda values: json.dumps(filled(holed, values), sort_keys=True))
 
     def finish(self, outputs: Mapping[Any, Any]) -> None:
         self.register_outputs(dict(outputs))
