@@ -253,11 +253,13 @@ def main() -> int:
         print("measure: at least two cores are needed, one for the server and one for the load")
         return 1
     with tempfile.TemporaryDirectory(prefix="slipway-measure-") as folder:
+        Path(folder).chmod(0o755)  # nginx started by root answers as another user, who must reach the socket in here
         return compare(Path(folder), options)
 
 
 def compare(folder: Path, options: argparse.Namespace) -> int:
     chosen = [name.strip().lower() for name in options.only.split(",") if name.strip()]
+    busy = os.getloadavg()[0]
     say("making the model and the rows")
     model.prepare(folder)
     python = fit_pipeline(folder)
@@ -287,7 +289,10 @@ def compare(folder: Path, options: argparse.Namespace) -> int:
     promised = demands(figures[0], peers, empty, bare, batch)
     text = tables(figures, absent, promised, difference)
     text += f"\n\nMeasured on {time.strftime('%Y-%m-%d', time.gmtime())}: {machine()}; seed {model.SEED}; "
-    text += f"{model.ROUNDS} rounds of trees; {options.rounds} starts of each server, {options.seconds} s of each load."
+    text += (
+        f"{model.ROUNDS} rounds of trees; {options.rounds} starts of each server, {options.seconds} s of each load; "
+    )
+    text += f"load average {busy:.1f} when it began (an idle machine has less than 0.5: above that, times are not to be trusted)."
     print(text)
     if options.write:
         write(text)
