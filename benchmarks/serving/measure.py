@@ -274,7 +274,7 @@ def compare(folder: Path, options: argparse.Namespace) -> int:
         try:
             figures.append(measure(server, folder, options.seconds, options.rounds))
         except (UnavailableError, subprocess.SubprocessError) as problem:
-            absent[server.name] = str(problem).replace("\n", " ")[:200]
+            absent[server.name] = str(problem).partition(":")[0]  # the rest is a log with this machine's paths in it
             say(f"{server.name}: {problem}")
     say("an empty answer, a bare predict, and the million rows")
     with running(EMPTY, folder, [0]) as target:
@@ -292,7 +292,9 @@ def compare(folder: Path, options: argparse.Namespace) -> int:
     text += (
         f"{model.ROUNDS} rounds of trees; {options.rounds} starts of each server, {options.seconds} s of each load; "
     )
-    text += f"load average {busy:.1f} when it began (an idle machine has less than 0.5: above that, times are not to be trusted)."
+    text += (
+        f"load average {busy:.1f} when it began: above 0.5 the machine was not idle, and times are not to be trusted."
+    )
     print(text)
     if options.write:
         write(text)
