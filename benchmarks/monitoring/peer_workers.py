@@ -89,17 +89,17 @@ def alibi_detect(reference: Any) -> Alarm:
     }
 
     def encoded(frame: Any) -> Any:
-        # It takes no missing values: they are filled with the median, as its documentation advises.
+        # It takes neither missing values nor unseen levels: the median and the first level stand for them.
         columns = []
         for i, name in enumerate(names):
             if i in known:
-                columns.append(frame[name].map(known[i]).fillna(len(known[i])).astype(float).to_numpy())
+                columns.append(frame[name].map(known[i]).fillna(0).astype(float).to_numpy())
             else:
                 columns.append(frame[name].fillna(reference[name].median()).to_numpy())
         return np.stack(columns, 1)
 
     detector = tabular(
-        encoded(reference), categories_per_feature={i: list(range(len(levels) + 1)) for i, levels in known.items()}
+        encoded(reference), categories_per_feature={i: list(range(len(levels))) for i, levels in known.items()}
     )
 
     def alarm(window: Any) -> bool:
