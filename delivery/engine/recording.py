@@ -14,6 +14,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -220,8 +221,13 @@ def record(
     *,
     preview: bool = False,
 ) -> Recording:
-    """Run the program once, alone in a context of its own, and give back what it declared."""
-    return contextvars.Context().run(_record, program, name, outputs_of, configuration or {}, preview)
+    """Run the program once, alone in a context and a thread of its own, and give back what it declared.
+
+    The thread is for callers in whose own an event loop runs already, such as notebooks.
+    """
+    with ThreadPoolExecutor(1) as alone:
+        context = contextvars.Context()
+        return alone.submit(context.run, _record, program, name, outputs_of, configuration or {}, preview).result()
 
 
 async def drained(program: Callable[[], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -141,3 +142,10 @@ def test_a_release_file_is_read_by_the_entry_program(repository: Any, steady: Re
     path = repository / "releases" / "local.yaml"
     path.write_text(yaml.safe_dump(Releases({"churn": steady}).to_json()))
     assert len(declare("local", repository).recording.of_type("aws:sagemaker/endpoint:Endpoint")) == 1
+
+
+def test_a_program_is_recorded_from_where_an_event_loop_runs_already() -> None:
+    async def in_a_notebook() -> Recording:
+        return record(lambda: None, "local", outputs_of)
+
+    assert asyncio.run(in_a_notebook()).stack == "local"
