@@ -32,7 +32,7 @@ def launch(env: Env = "local", engine: Engine = None, json_: Json = False) -> No
             f"            by {done.first.answer.variant}, in {done.first.milliseconds:.0f} ms",
             "",
             f"the embedded AWS shows itself at {done.url}" if done.url else "",
-            "next: slipway why churn · slipway invoke churn --row '…' · slipway models list churn · make demo",
+            "next: slipway why churn · slipway invoke churn --row '…' · slipway models list churn · make offline",
         ]
     )
     show(answer, text, json_)
