@@ -157,7 +157,9 @@ class Storage(Component):
             "evidence",
             bucket=self.buckets["evidence"].id,
             rule={"default_retention": {"mode": self.args.lock.mode, "days": self.args.lock.days}},
-            opts=self.own(),
+            opts=self.own(
+                depends_on=self.versioning
+            ),  # S3 locks only what has versions, and unlocks before it loses them
         )
 
     def _replicate(self) -> None:
