@@ -52,9 +52,8 @@ offline: setup  ## the whole way on the embedded AWS: train, gate, deploy, canar
 up: setup  ## from nothing to a first prediction on the embedded AWS
 	@slipway launch
 
-down: setup  ## take the local environment down and stop the embedded AWS
-	@slipway down local --yes
-	@slipway local stop
+down: setup  ## stop the embedded AWS and forget the local environment with all it holds
+	@slipway local reset --yes
 
 preview: setup  ## what `up` would change in ENV, and what that would cost a month
 	@slipway preview $(or $(ENV),local)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Annotated
 
 import typer
@@ -58,10 +59,16 @@ def status(json_: Json = False) -> None:
 
 @local.command("reset")
 def reset(yes: Yes = False) -> None:
-    """Stop it and forget everything it holds.
+    """Stop it and forget everything it holds, with what was written down about it.
 
     Example: `slipway local reset --yes`
     """
+    from delivery.engine.machine import Workplace
+    from delivery.releases import ReleaseFile
+    from stacks.settings import ROOT
+
     agreed("Forget everything the embedded AWS holds?", yes)
     cloud().reset()
+    shutil.rmtree(Workplace(ROOT, "local").terraform, ignore_errors=True)
+    ReleaseFile.of("local", ROOT).path.unlink(missing_ok=True)
     typer.echo("forgotten")
