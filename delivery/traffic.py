@@ -132,7 +132,7 @@ class Endpoint:
             raise TrafficError(
                 f"endpoint {self.name} is {live.status}, expected InService: a change is under way"
                 + (f" to {live.pending_config}" if live.pending_config else "")
-                + ". Wait for it (`slipway deploy --watch`), or roll back. Nothing was changed."
+                + ". Wait for it (`slipway status` does), or roll back. Nothing was changed."
             )
 
     def settle(self) -> Live:

@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from contract.release import CHAMPION, Release, Rollout
+from delivery.cli.exits import EXIT
 from delivery.cli.shared import Engine, Env, Json, Model, Reason, platform, show, table
 
 Version = Annotated[str, typer.Argument(help="A number, a tag, `latest` or `approved`.")]
 Traffic = Annotated[int, typer.Option(help="Percent of traffic per step, at most 50.")]
 Bake = Annotated[int, typer.Option(help="Seconds to watch the alarms after each step.")]
 
+ledger = typer.Typer(name="ledger", help="Every decision, in a chain that shows any edit.", no_args_is_help=True)
 experiment = typer.Typer(name="experiment", help="Champion against challenger.", no_args_is_help=True)
 
 
@@ -34,6 +36,7 @@ def commands(app: typer.Typer) -> None:
     for command in (deploy, rollback, scale, shadow, status, why):
         app.command()(command)
     app.add_typer(experiment)
+    app.add_typer(ledger)
 
 
 def deploy(
@@ -172,6 +175,18 @@ def stop(model: Model, reason: Reason, env: Env = "local", engine: Engine = None
     Example: `slipway experiment stop churn --reason "no difference"`
     """
     tell_release(platform(env, engine).stop_experiment(model, reason=reason), json_)
+
+
+@ledger.command("verify")
+def verify(env: Env = "local", json_: Json = False) -> None:
+    """Look for any event that was edited, removed, added or reordered. Exit 1 when there is one.
+
+    Example: `slipway ledger verify`
+    """
+    breaks = platform(env).verify_ledger()
+    show(breaks, "\n".join(each.says for each in breaks) or "the ledger is whole", json_)
+    if breaks:
+        raise typer.Exit(EXIT["failed"])
 
 
 def tell_release(release: Release, json_: bool) -> None:
