@@ -43,8 +43,8 @@ test: setup  ## the tests: unit, conformance, containers as processes, docs
 	pytest -n 2 -m "not story"
 
 measure: setup  ## measure the serving container against its peers, and the embedded AWS; writes docs/benchmarks.md (needs wrk, nginx, two idle cores)
-	python -m benchmarks.serving.measure --write
-	python -m benchmarks.localaws.measure --write
+	@serving=0; python -m benchmarks.serving.measure --write || serving=$$?; \
+	python -m benchmarks.localaws.measure --write && exit $$serving
 
 offline: setup  ## the whole way on the embedded AWS: train, gate, deploy, canary, roll back
 	pytest -m story

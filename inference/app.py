@@ -37,9 +37,12 @@ INFERENCE_ID = b"x-amzn-sagemaker-inference-id"
 CUSTOM_ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
 ATTRIBUTES_OUT = b"X-Amzn-SageMaker-Custom-Attributes"
 PAGE = 100
+NO_QUERY: Mapping[str, str] = {}
 to_json = msgspec.json.Encoder().encode
 
 Answer = Response | Work
+Answered = tuple[float, int, float, int, int]  # when, status, seconds, rows, bytes of the body
+Asked = tuple[bytes, bytes, bytes, Mapping[bytes, bytes], int]  # method, target, id, headers, bytes of the body
 Handler = Callable[[Request, Mapping[str, str]], Answer]
 
 
@@ -89,6 +92,7 @@ class App:
         self._model = model
         self._shelf = shelf
         self._hooks = hooks or Hooks()
+        self._has_hooks = self._hooks != Hooks()
         self._ids = count(1)
         self._id_prefix = os.urandom(6).hex().encode()
         self._tell_all = settings.log == "all"
@@ -111,17 +115,16 @@ class App:
         """Answer one request; whatever goes wrong becomes an answer too."""
         request.id = request.headers.get(INFERENCE_ID) or b"%b-%x" % (self._id_prefix, next(self._ids))
         path, _, query = request.target.partition(b"?")
-        try:
-            methods = self._routes.get(path) or self._model_routes(path)
-            handler = methods.get(request.method) or methods[b"GET" if request.method == b"HEAD" else b""]
-            answer = handler(request, dict(parse_qsl(query.decode("latin-1"), True)) if query else {})
-        except KeyError:
+        methods = self._routes.get(path) or self._model_routes(path)
+        handler = methods.get(request.method) or (methods.get(b"GET") if request.method == b"HEAD" else None)
+        if handler is None:
             return self._not_served(request, path)
+        try:
+            return handler(request, dict(parse_qsl(query.decode("latin-1"), True)) if query else NO_QUERY)
         except RequestError as refusal:
             return self._refused(refusal, request.id)
         except Exception:  # noqa: BLE001 - whatever went wrong, the caller gets an answer and the log the reason
             return self._failed(request.id)
-        return answer
 
     def refuse(self, status: int, code: str, sentence: str) -> Response:
         return self._refused(
@@ -129,49 +132,30 @@ class App:
         )
 
     def ended(self, request: Request | None, response: Response, sent: int, seconds: float) -> None:
-        status = response.status
-        self._slot.ended(status, response.rows, 0 if request is None else len(request.body), sent, seconds)
+        status, taken = response.status, 0 if request is None else len(request.body)
+        self._slot.ended(status, response.rows, taken, sent, seconds)
         if not (self._tell_all if status < 400 else self._tell_refusals):
             return
         if status < 400 and request is not None and request.target.startswith((b"/ping", b"/metrics")):
             return  # asked every few seconds, forever
-        line = Line(datetime.now(UTC), status, round(seconds * 1000, 3), response.rows, sent)
-        if request is not None:
-            headers = request.headers
-            line.method, line.path = request.method.decode("latin-1"), request.target.decode("latin-1")
-            line.request_id, line.bytes_in = request.id.decode("latin-1"), len(request.body)
-            if INFERENCE_ID in headers:
-                line.inference_id = line.request_id
-            if CUSTOM_ATTRIBUTES in headers:
-                line.custom_attributes = headers[CUSTOM_ATTRIBUTES].decode("latin-1")
-        self._journal.line(line if response.said is None else {**msgspec.to_builtins(line), **response.said})
+        asked = None if request is None else (request.method, request.target, request.id, request.headers, taken)
+        self._journal.line(partial(_line, (time.time(), status, seconds, response.rows, sent), asked, response.said))
 
     # Predictions.
 
     def _invocations(self, request: Request, query: Mapping[str, str]) -> Answer:
         model = self._model
         assert model is not None  # noqa: S101 - the route exists only with a model
-        return self._predicting(partial(self._predict, request, query, lambda: model), request)
-
-    def _predicting(self, make: Callable[[], Response], request: Request) -> Answer:
-        """Small requests are answered where they arrive; what takes longer goes to a thread."""
-        slow = len(request.body) > INLINE_BYTES or b"parquet" in request.headers.get(b"content-type", b"")
-        return Work(make) if slow else make()
-
-    def _predict(self, request: Request, query: Mapping[str, str], find: Callable[[], ServedModel]) -> Response:
-        try:
-            return self._predicted(request, query, find())
-        except RequestError as refusal:
-            return self._refused(refusal, request.id)
-        except Exception:  # noqa: BLE001 - whatever went wrong, the caller gets an answer and the log the reason
-            return self._failed(request.id)
+        if _is_slow(request):
+            return Work(partial(self._answered, request, partial(self._predicted, request, query, model)))
+        return self._predicted(request, query, model)
 
     def _predicted(self, request: Request, query: Mapping[str, str], model: ServedModel) -> Response:
         headers, body, attributes = request.headers, request.body, request.headers.get(CUSTOM_ATTRIBUTES)
         content_type = headers.get(b"content-type", b"text/csv").decode("latin-1")
         accept = headers.get(b"accept", b"").decode("latin-1")
         call = None
-        if self._hooks.before is not None or self._hooks.after is not None:
+        if self._has_hooks:
             call = self._before(Call(body, content_type, accept, _text(headers.get(INFERENCE_ID)), _text(attributes)))
             body, content_type, accept = call.body, call.content_type, call.accept
         form = negotiate(accept, content_type, self._settings.accept)
@@ -185,11 +169,11 @@ class App:
         out = ((b"X-Request-Id", request.id),)
         if attributes is not None:
             out += ((ATTRIBUTES_OUT, attributes),)
-        name, module = form.name.encode(), form.module
-        if len(predictions) > IN_PARTS_FROM and hasattr(module, "parts"):
+        count, module = len(rows), form.module
+        if count > IN_PARTS_FROM and hasattr(module, "parts"):
             parts = module.parts(predictions, form.parameters)
-            return Response(200, b"", name, out, parts, rows=len(rows), said=said)
-        return Response(200, module.encode(predictions, form.parameters), name, out, rows=len(rows), said=said)
+            return Response(200, b"", form.header, out, parts, rows=count, said=said)
+        return Response(200, module.encode(predictions, form.parameters), form.header, out, rows=count, said=said)
 
     def _before(self, call: Call) -> Call:
         return call if self._hooks.before is None else self._hooks.before(call)
@@ -242,15 +226,15 @@ class App:
     # The multi-model interface.
 
     def _model_routes(self, path: bytes) -> dict[bytes, Handler]:
-        """The paths below /models/, whose middle is a model's name."""
+        """The paths below /models/, whose middle is a model's name; none for any other path."""
         if self._shelf is None or not path.startswith(b"/models/"):
-            raise KeyError(path)
+            return {}
         name, _, rest = path.removeprefix(b"/models/").decode("latin-1").partition("/")
         name = unquote(name)
         if rest == "invoke":
             return {b"POST": partial(self._invoke_model, name)}
         if rest or not name:
-            raise KeyError(path)
+            return {}
         return {b"GET": partial(self._one_model, name), b"DELETE": partial(self._unload_model, name)}
 
     def _shelved(self) -> Shelf:
@@ -289,8 +273,13 @@ class App:
 
     def _invoke_model(self, name: str, request: Request, query: Mapping[str, str]) -> Answer:
         shelf = self._shelved()
-        make = partial(self._predict, request, query, lambda: shelf.get(name))
-        return self._predicting(make, request) if shelf.holds(name) else Work(make)
+
+        def predicted() -> Response:
+            return self._predicted(request, query, shelf.get(name))
+
+        if shelf.holds(name) and not _is_slow(request):
+            return predicted()
+        return Work(partial(self._answered, request, predicted))
 
     # What goes wrong.
 
@@ -329,6 +318,25 @@ class App:
         known = [each.decode() for each in self._routes]
         sentence = f"nothing is served at '{name[:80]}'.{nearest(name, known)} Served: {', '.join(known)}"
         return self._refused(RequestError(sentence, status=404, code="not_found"), request.id)
+
+
+def _line(answered: Answered, asked: Asked | None, said: Mapping[str, Any] | None) -> Line | Mapping[str, Any]:
+    """The line of one request, made when the log is written: many together cost less than each at its time."""
+    when, status, seconds, rows, sent = answered
+    line = Line(datetime.fromtimestamp(when, UTC), status, round(seconds * 1000, 3), rows, sent)
+    if asked is not None:
+        method, target, request_id, headers, line.bytes_in = asked
+        line.method, line.path, line.request_id = (each.decode("latin-1") for each in (method, target, request_id))
+        if INFERENCE_ID in headers:
+            line.inference_id = line.request_id
+        if CUSTOM_ATTRIBUTES in headers:
+            line.custom_attributes = headers[CUSTOM_ATTRIBUTES].decode("latin-1")
+    return line if said is None else {**msgspec.to_builtins(line), **said}
+
+
+def _is_slow(request: Request) -> bool:
+    """Small requests are answered where they arrive; what takes longer goes to a thread."""
+    return len(request.body) > INLINE_BYTES or b"parquet" in request.headers.get(b"content-type", b"")
 
 
 def _told(name: str, url: str) -> dict[str, str]:

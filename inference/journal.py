@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-HELD_BYTES = 65_536
-_plain = msgspec.json.Encoder().encode
+HELD_LINES = 64
+_to_lines = msgspec.json.Encoder().encode_lines
+Fields = Mapping[str, Any] | msgspec.Struct
 
 
 class Journal:
@@ -26,28 +27,25 @@ class Journal:
         self._write = write or _to_standard_output
         self._later = later
         self._clock = clock
-        self._lines: list[bytes] = []
-        self._held = 0
+        self._lines: list[Fields | Callable[[], Fields]] = []
 
     def say(self, event: str, **fields: Any) -> None:
         self.line({"time": self._clock(), "event": event, **fields})
 
-    def line(self, fields: Mapping[str, Any] | msgspec.Struct) -> None:
-        line = _plain(fields)
-        first = not self._lines
-        self._lines.append(line)
-        self._held += len(line)
-        if self._later is None or self._held > HELD_BYTES:
+    def line(self, fields: Fields | Callable[[], Fields]) -> None:
+        """Tell a line, or what will make it when it is written."""
+        self._lines.append(fields)
+        held = len(self._lines)
+        if self._later is None or held >= HELD_LINES:
             self.flush()
-        elif first:
+        elif held == 1:
             self._later(self.flush)
 
     def flush(self) -> None:
         if self._lines:
-            self._lines.append(b"")
-            gathered = b"\n".join(self._lines)
-            self._lines, self._held = list[bytes](), 0
-            self._write(gathered)
+            lines = [each() if callable(each) else each for each in self._lines]
+            self._lines.clear()
+            self._write(_to_lines(lines))
 
 
 def _to_standard_output(content: bytes) -> None:

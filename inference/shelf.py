@@ -61,18 +61,21 @@ class Shelf:
 
     def add(self, name: str, url: str) -> ServedModel:
         """Load a model for everybody: 409 when it is there, 507 when there is no room, 400 when it cannot be served."""
-        known = self._register.read()
+        self._refuse_if_no_place(name, self._register.read())
+        model = self._loaded(name, url)
+        with self._register.change() as models:
+            self._refuse_if_no_place(name, models)  # others may have loaded it meanwhile
+            models[name] = url
+        self._models[name] = model
+        return model
+
+    def _refuse_if_no_place(self, name: str, known: Mapping[str, str]) -> None:
         if name in known:
             raise RequestError(f"the model {shown(name)} is already loaded", status=409, code="already_loaded")
         if len(known) >= self._most:
             raise RequestError(
                 f"{len(known)} models are loaded, which is the limit: unload one first", status=507, code="no_memory"
             )
-        model = self._loaded(name, url)
-        with self._register.change() as models:
-            models[name] = url
-        self._models[name] = model
-        return model
 
     def get(self, name: str) -> ServedModel:
         """The model of that name, loaded now if another worker was told about it; 404 when nobody was."""
@@ -97,8 +100,9 @@ class Shelf:
     def _catch_up(self) -> None:
         self._seen = self._register.generation
         known = self._register.read()
-        for name in [name for name, model in self._models.items() if known.get(name) != model.url]:
-            del self._models[name]
+        for name, model in list(self._models.items()):
+            if known.get(name) != model.url:
+                self._models.pop(name, None)
 
     def _fetch(self, name: str) -> ServedModel:
         url = self._register.read().get(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -42,7 +43,10 @@ def run(settings: Settings, board: Board, number: int, *, listener: socket.socke
     journal = Journal(later=lambda flush: loop.call_later(GATHER_SECONDS, flush))
     slot = Slot(board, number)
     app = App(settings, board, slot, journal, model=model, shelf=shelf, hooks=steps)
-    threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rows")
+    # As many as there are workers: the kernel may hand two large requests to one worker, and rows are read and
+    # predicted without the interpreter's lock.
+    threads = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="rows")
+    gc.freeze()  # what is loaded by now stays: the collector need not walk through it again and again
     room = Room(app, loop, threads, settings.read_seconds, settings.idle_seconds)
     try:
         loop.run_until_complete(_serve(room, slot, settings, listener, lifeline))

@@ -65,7 +65,7 @@ class Running:
         """Memory resident, pages shared between its processes counted once."""
         return sum(each.memory_full_info().pss for each in self.processes()) / 1e6
 
-    def ask(self, body: bytes, accept: str = "*/*") -> bytes:
+    def ask(self, body: bytes | memoryview, accept: str = "*/*") -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         connection.request("POST", "/invocations", body, {"Content-Type": self.server.content_type, "Accept": accept})
         response = connection.getresponse()

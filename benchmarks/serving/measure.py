@@ -19,9 +19,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import repeat
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from statistics import median
 
@@ -73,6 +75,17 @@ def measure(server: Server, folder: Path, seconds: int, rounds: int) -> Figures:
     return Figures(server.name, {case: middle(each) for case, each in loads.items()}, median(starts), median(sizes))
 
 
+def processor_of_empty_and_ours(folder: Path, seconds: int, rounds: int) -> tuple[float, float]:
+    """Microseconds of processor for an empty answer and for a prediction, side by side: a machine's pace drifts."""
+    spent: dict[str, list[float]] = {EMPTY.name: [], OURS.name: []}
+    with running(EMPTY, folder, [0]) as empty, running(OURS, folder, [0]) as ours:
+        for _ in range(3 * rounds):
+            for target in (empty, ours):
+                load(target, 1, 1, 1, core=1)
+                spent[target.server.name].append(load(target, 1, 1, max(seconds // 2, 1), core=1).processor)
+    return median(spent[EMPTY.name]), median(spent[OURS.name])
+
+
 def warm_up(target: Running) -> None:
     for case in CASES:
         load(target, *case, 1, core=1)
@@ -118,36 +131,48 @@ def pipeline_batch_seconds(python: Path, folder: Path) -> float:
 
 def our_batch_seconds(folder: Path) -> float:
     """The million rows as a transform job sends them: pieces of at most 6 MiB, as many at a time as we ask for."""
+    callers = len(os.sched_getaffinity(0))
     with running(OURS, folder, sorted(os.sched_getaffinity(0)), SAGEMAKER_BATCH="true") as target:
         target.ask((folder / "1.csv").read_bytes())
         started = time.perf_counter()
-        pieces = in_pieces((folder / "rows.csv").read_bytes())
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as callers:
-            answers = list(callers.map(target.ask, pieces, repeat("text/csv;output=probabilities")))
-        (folder / "rows.csv.out").write_bytes(b"".join(answers))
+        lines = 0
+        with (
+            (folder / "rows.csv").open("rb") as rows,
+            mmap(rows.fileno(), 0, access=ACCESS_READ) as content,
+            memoryview(content) as view,
+            (folder / "rows.csv.out").open("wb") as answers,
+            ThreadPoolExecutor(callers) as threads,
+        ):
+            waiting = deque(threads.submit(asked, target, view[start:stop]) for start, stop in pieces_of(content))
+            while waiting:
+                answer = waiting.popleft().result()
+                answers.write(answer)
+                lines += answer.count(b"\n")
         seconds = time.perf_counter() - started
-    lines = sum(answer.count(b"\n") for answer in answers)
     if lines != model.BATCH_ROWS:
         raise UnavailableError(f"the batch gave {lines} answers")
     return seconds
 
 
-def in_pieces(content: bytes) -> list[bytes]:
-    pieces: list[bytes] = []
-    start = 0
-    while start < len(content):
-        end = (
-            len(content)
-            if len(content) - start <= PIECE_BYTES
-            else content.rindex(b"\n", start, start + PIECE_BYTES) + 1
-        )
-        pieces.append(content[start:end])
-        start = end
-    return pieces
+def asked(target: Running, piece: memoryview) -> bytes:
+    with piece:
+        return target.ask(piece, "text/csv;output=probabilities")
 
 
-def demands(ours: Figures, peers: list[Figures], empty: float, bare: float, batch: tuple[float, float]) -> list[Demand]:
+def pieces_of(content: mmap) -> Iterator[tuple[int, int]]:
+    """Where each piece starts and stops: whole lines, and not more than a request may hold."""
+    start, size = 0, len(content)
+    while start < size:
+        stop = size if size - start <= PIECE_BYTES else content.rfind(b"\n", start, start + PIECE_BYTES) + 1
+        yield start, stop
+        start = stop
+
+
+def demands(
+    ours: Figures, peers: list[Figures], processor: tuple[float, float, float], batch: tuple[float, float]
+) -> list[Demand]:
     """Every promise of the serving container against the best peer of this run."""
+    one_row, empty, bare = processor
 
     def best_rate(case: tuple[int, int]) -> float:
         return max(peer.loads[case].rate for peer in peers)
@@ -172,8 +197,9 @@ def demands(ours: Figures, peers: list[Figures], empty: float, bare: float, batc
             12,
         ),
         Demand(
-            f"processor time of a one-row request, times (empty answer {empty:.1f} us + bare predict {bare:.1f} us)",
-            ours.loads[one].processor / (empty + bare),
+            f"processor time of a one-row request ({one_row:.1f} us), times "
+            f"(empty answer {empty:.1f} us + bare predict {bare:.1f} us)",
+            one_row / (empty + bare),
             1.6,
             at_least=False,
         ),
@@ -277,16 +303,14 @@ def compare(folder: Path, options: argparse.Namespace) -> int:
             absent[server.name] = str(problem).partition(":")[0]  # the rest is a log with this machine's paths in it
             say(f"{server.name}: {problem}")
     say("an empty answer, a bare predict, and the million rows")
-    with running(EMPTY, folder, [0]) as target:
-        load(target, 1, 1, 1, core=1)
-        empty = load(target, 1, 1, options.seconds, core=1).processor
+    empty, ours = processor_of_empty_and_ours(folder, options.seconds, options.rounds)
     bare = bare_predict_microseconds(folder)
     batch = (
         min(our_batch_seconds(folder) for _ in range(2)),
         min(pipeline_batch_seconds(python, folder) for _ in range(2)),
     )
     peers = [each for each in figures if each.name != OURS.name]
-    promised = demands(figures[0], peers, empty, bare, batch)
+    promised = demands(figures[0], peers, (ours, empty, bare), batch)
     text = tables(figures, absent, promised, difference)
     text += f"\n\nMeasured on {time.strftime('%Y-%m-%d', time.gmtime())}: {machine()}; seed {model.SEED}; "
     text += (

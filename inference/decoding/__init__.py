@@ -32,8 +32,9 @@ def media_type(header: str) -> tuple[str, Parameters]:
     return name.strip().lower(), {key.strip().lower(): value.strip().strip('"') for key, _, value in pairs}
 
 
-def decode(body: bytes, content_type: str, layout: Layout, most_rows: int) -> Matrix:
-    """The rows of a request as the model's input matrix."""
+@lru_cache(maxsize=256)
+def decoder_for(content_type: str) -> tuple[Decode, Parameters]:
+    """What reads a body of this Content-Type, and the parameters the caller gave."""
     name, parameters = media_type(content_type)
     decoder = decoders().get(name)
     if decoder is None:
@@ -42,14 +43,21 @@ def decode(body: bytes, content_type: str, layout: Layout, most_rows: int) -> Ma
             status=415,
             code="unsupported_content_type",
         )
+    return decoder, parameters
+
+
+def decode(body: bytes, content_type: str, layout: Layout, most_rows: int) -> Matrix:
+    """The rows of a request as the model's input matrix."""
+    decoder, parameters = decoder_for(content_type)
     if not body:
         raise RequestError("the body is empty: send at least one row", code="empty_body")
     rows = decoder(body, parameters, layout)
-    if not len(rows):
+    count = len(rows)
+    if not count:
         raise RequestError("the body holds no rows: send at least one", code="no_rows")
-    if len(rows) > most_rows:
+    if count > most_rows:
         raise RequestError(
-            f"the body holds {len(rows)} rows, the limit is {most_rows}: send fewer rows per request",
+            f"the body holds {count} rows, the limit is {most_rows}: send fewer rows per request",
             status=413,
             code="too_many_rows",
         )

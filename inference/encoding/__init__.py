@@ -18,9 +18,9 @@ from inference.refusals import RequestError, shown
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The form an answer will have: its media type, what encodes it, and the parameters the caller gave."""
+    """The form an answer will have: its media type as a header, what encodes it, and the caller's parameters."""
 
-    name: str
+    header: bytes
     module: ModuleType
     parameters: Mapping[str, str]
 
@@ -40,10 +40,10 @@ def negotiate(accept: str, content_type: str, default: str) -> Form:
         if weight <= 0:
             continue
         if name in encoders():
-            return Form(name, encoders()[name], parameters)
+            return Form(name.encode(), encoders()[name], parameters)
         for known in (default, media_type(content_type)[0], "application/json"):
             if known in encoders() and (name == "*/*" or known.split("/")[0] + "/*" == name):
-                return Form(known, encoders()[known], parameters)
+                return Form(known.encode(), encoders()[known], parameters)
     raise RequestError(
         f"Accept {shown(accept)} asks for a form that is not given here; accept one of {', '.join(encoders())}",
         status=406,

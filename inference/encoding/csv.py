@@ -8,11 +8,14 @@ from functools import lru_cache
 import msgspec
 import numpy as np
 
+from inference.layout import Matrix
 from inference.predictions import Predictions
 
 MEDIA_TYPES = ("text/csv",)
 PIECE = 8192
+LINE_FEED, COMMA = 10, 44
 _to_json = msgspec.json.Encoder().encode
+_to_json_lines = msgspec.json.Encoder().encode_lines
 
 
 def encode(predictions: Predictions, parameters: Mapping[str, str]) -> bytes:
@@ -43,15 +46,23 @@ def _lines(predictions: Predictions, start: int, stop: int) -> bytes:
     values = predictions.values[start:stop]
     if predictions.output == "labels" and predictions.is_classification:
         return b"\n".join(_labels(predictions, values)) + b"\n"
-    # Text of many numbers at once: a list of lists as JSON, its brackets taken for line ends.
-    numbers = _to_json(values.tolist())[2:-2].replace(b"null", b"")
+    numbers = _numbers(values)
     if predictions.output == "probabilities" or not predictions.is_classification:
-        return numbers.replace(b"],[", b"\n") + b"\n"
-    lines = zip(_labels(predictions, values), numbers.split(b"],["), strict=True)
-    return b"".join([b"%b,%b\n" % line for line in lines])
+        return numbers
+    lines = zip(_labels(predictions, values), numbers.splitlines(keepends=True), strict=True)
+    return b"".join([b"%b,%b" % line for line in lines])
 
 
-def _labels(predictions: Predictions, values: np.ndarray) -> list[bytes]:
+def _numbers(values: Matrix) -> bytes:
+    """Text of many numbers at once: each on a line of JSON, then commas for the line ends within a row."""
+    text = np.frombuffer(bytearray(_to_json_lines(values.ravel().tolist())), np.uint8)
+    ends = np.flatnonzero(text == LINE_FEED).reshape(values.shape)
+    text[ends[:, :-1]] = COMMA
+    numbers = text.tobytes()
+    return numbers.replace(b"null", b"") if b"n" in numbers else numbers
+
+
+def _labels(predictions: Predictions, values: Matrix) -> list[bytes]:
     classes = _quoted_all(predictions.schema.classes)
     return [classes[at] for at in values.argmax(axis=1).tolist()]
 

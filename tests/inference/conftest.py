@@ -162,6 +162,7 @@ def launch(base: Path, log: Path, command: list[str], environment: Mapping[str, 
     variables = {key: value for key, value in os.environ.items() if not key.startswith(("SLIPWAY_", "SAGEMAKER_"))}
     variables |= {
         "PYTHONPATH": str(ROOT),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # `python` of an entry point
         "SAGEMAKER_BASE_DIR": str(base),
         "SAGEMAKER_BIND_TO_PORT": "0",
         "SAGEMAKER_MODEL_SERVER_WORKERS": "1",
