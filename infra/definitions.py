@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract import places
-from contract.stages import EXPLANATION_FILE, QUALITY_FILE, SPLITS, STAGES, metric_definitions
+from contract.stages import EXPLANATION_FILE, PREDICTIONS_FILE, QUALITY_FILE, SPLITS, STAGES, metric_definitions
 
 VERSION = "2020-12-01"
 ROOT = "/opt/ml"
@@ -68,10 +68,12 @@ class Training:
     machine: Machine
     surroundings: Surroundings
     serving_image: str
+    judging: Surroundings
+    baselines_uri: str
 
 
 def training(given: Training) -> dict[str, Any]:
-    """Fix the data, refuse bad data, train, judge on unseen rows, explain, register what then waits for approval."""
+    """Fix the data, refuse bad data, train, judge on unseen rows, explain, count a baseline, register for approval."""
     return {
         "Version": VERSION,
         "Metadata": {"slipway": {"kind": "training", "group": given.group}},
@@ -88,6 +90,7 @@ def training(given: Training) -> dict[str, Any]:
             train_step(given),
             stage_step(given, "evaluate", judged(given), after=("train",)),
             stage_step(given, "explain", judged(given), after=("train",)),
+            baseline_step(given),
             register_step(given),
         ],
     }
@@ -98,6 +101,7 @@ def judged(given: Training) -> dict[str, Any]:
 
 
 ARTIFACT = "ModelArtifacts.S3ModelArtifacts"
+BASELINE = "Baseline"
 
 
 def step_name(stage: str) -> str:
@@ -235,6 +239,42 @@ def stopping(machine: Machine) -> dict[str, int]:
     return {"MaxRuntimeInSeconds": seconds} | ({"MaxWaitTimeInSeconds": 2 * seconds} if machine.spot else {})
 
 
+def baseline_step(given: Training) -> dict[str, Any]:
+    """What the model answered on unseen rows, counted: its traffic is compared with that, wherever it will serve.
+
+    The baseline is kept under the artifact's hash, which a release knows of every package it names.
+    """
+    around = given.judging
+    answers, model = f"{PROCESSING}/evaluation", f"{PROCESSING}/model"
+    output = f"{PROCESSING}/output/{{artifact}}/{places.BASELINE}"
+    command = ["baseline", "--data", f"{answers}/{PREDICTIONS_FILE}", "--artifact", f"{model}/{places.ARTIFACT}"]
+    return {
+        "Name": BASELINE,
+        "Type": "Processing",
+        "DependsOn": [step_name("evaluate")],
+        "Arguments": {
+            "AppSpecification": {
+                "ImageUri": around.image,
+                "ContainerArguments": [*command, "--output", output],
+            },
+            "Environment": dict(around.environment or {}),
+            "NetworkConfig": network_of(around, 1),
+            "ProcessingInputs": [
+                processing_input("evaluation", "processing/evaluation", place(given, "evaluation")),
+                processing_input("model", "processing/model", get(f"Steps.{step_name('train')}.{ARTIFACT}")),
+            ],
+            "ProcessingOutputConfig": {
+                "KmsKeyId": around.key_arn,
+                "Outputs": [processing_output("baseline", "processing/output", given.baselines_uri)],
+            },
+            "ProcessingResources": cluster(given.machine, around, count=1),
+            "RoleArn": around.role_arn,
+            "StoppingCondition": {"MaxRuntimeInSeconds": given.machine.at_most_minutes * 60},
+        },
+        "RetryPolicies": RETRIES,
+    }
+
+
 def register_step(given: Training) -> dict[str, Any]:
     """A version with its measured quality and where everything it came from stands."""
     quality = joined(given.artifacts_uri, "/", get("Execution.PipelineExecutionId"), f"/evaluation/{QUALITY_FILE}")
@@ -244,7 +284,7 @@ def register_step(given: Training) -> dict[str, Any]:
     return {
         "Name": "Register",
         "Type": "RegisterModel",
-        "DependsOn": [step_name("evaluate"), step_name("explain")],
+        "DependsOn": [step_name("evaluate"), step_name("explain"), BASELINE],
         "Arguments": {
             "ModelPackageGroupName": given.group,
             "ModelApprovalStatus": get("Parameters.Approval"),
@@ -277,10 +317,11 @@ def register_step(given: Training) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """The values of one endpoint's monitor pipeline."""
+    """The values of one endpoint's monitor pipeline; `serving` is the hash of each variant's artifact."""
 
     endpoint: str
     model: str
+    serving: Mapping[str, str]
     capture_bucket: str
     outcomes_bucket: str
     artifacts_bucket: str
@@ -289,46 +330,60 @@ class Monitor:
 
 
 def monitor(given: Monitor) -> dict[str, Any]:
-    """Judge the window that ends when the execution starts, unless told otherwise."""
+    """Judge the window that ends when the execution starts, unless told otherwise.
+
+    On several instances each counts its share of the capture files, and one more job adds the counts up and judges.
+    """
+    reports = joined(
+        f"s3://{given.artifacts_bucket}/{places.windows_prefix(given.endpoint)}reports/",
+        get("Execution.PipelineExecutionId"),
+    )
+    if given.machine.count == 1:
+        steps = [judge_step(given, "Judge", reports, given.machine.count)]
+    else:
+        counts = joined(reports, "/counts")
+        count = judge_step(given, "Count", counts, given.machine.count)
+        judge = judge_step(given, "Judge", reports, 1, {"SLIPWAY_PARTS_URI": counts})
+        steps = [count, judge | {"DependsOn": ["Count"]}]
     return {
         "Version": VERSION,
         "Metadata": {"slipway": {"kind": "monitor", "endpoint": given.endpoint}},
         "Parameters": [text("WindowEnd", "now"), text("WindowHours", "1")],
-        "Steps": [judge_step(given)],
+        "Steps": steps,
     }
 
 
-def judge_step(given: Monitor) -> dict[str, Any]:
+def judge_step(
+    given: Monitor, name: str, output: Any, count: int, more: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     around, machine = given.surroundings, given.machine
     environment = {
         "sagemaker_endpoint_name": given.endpoint,
         "publish_cloudwatch_metrics": "Enabled",
         "output_path": f"{PROCESSING}/output",
-        "SLIPWAY_MODEL": given.model,
+        "SLIPWAY_SERVING": " ".join(f"{variant}={artifact}" for variant, artifact in given.serving.items()),
+        "SLIPWAY_BASELINES_URI": f"s3://{given.artifacts_bucket}/{places.baselines_prefix(given.model)}",
         "SLIPWAY_CAPTURE_URI": f"s3://{given.capture_bucket}/{places.capture_prefix(given.endpoint)}",
         "SLIPWAY_OUTCOMES_URI": f"s3://{given.outcomes_bucket}/{places.outcomes_prefix(given.endpoint)}",
         "SLIPWAY_WINDOWS_URI": f"s3://{given.artifacts_bucket}/{places.windows_prefix(given.endpoint)}",
-        "SLIPWAY_ARTIFACTS_BUCKET": given.artifacts_bucket,
         "SLIPWAY_WINDOW_END": get("Parameters.WindowEnd"),
         "SLIPWAY_WINDOW_HOURS": get("Parameters.WindowHours"),
+        "SLIPWAY_STARTED": get("Execution.StartDateTime"),
         **(around.environment or {}),
+        **(more or {}),
     }
-    reports = joined(
-        f"s3://{given.artifacts_bucket}/{places.windows_prefix(given.endpoint)}reports/",
-        get("Execution.PipelineExecutionId"),
-    )
     return {
-        "Name": "Judge",
+        "Name": name,
         "Type": "Processing",
         "Arguments": {
             "AppSpecification": {"ImageUri": around.image},
             "Environment": environment,
-            "NetworkConfig": network_of(around, machine.count),
+            "NetworkConfig": network_of(around, count),
             "ProcessingOutputConfig": {
                 "KmsKeyId": around.key_arn,
-                "Outputs": [processing_output("report", "processing/output", reports)],
+                "Outputs": [processing_output("report", "processing/output", output)],
             },
-            "ProcessingResources": cluster(machine, around, machine.count),
+            "ProcessingResources": cluster(machine, around, count),
             "RoleArn": around.role_arn,
             "StoppingCondition": {"MaxRuntimeInSeconds": machine.at_most_minutes * 60},
         },

@@ -9,7 +9,7 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
@@ -23,6 +23,7 @@ from monitoring.storage import StorageError, s3_client
 from monitoring.table import TableError
 
 OK, USAGE, UNREADABLE, VERDICT = 0, 2, 3, 4
+ROOT = "/opt/ml/"
 MESSAGE = 1024  # SageMaker keeps so much of a job's message
 
 
@@ -40,6 +41,15 @@ class Outside:
     @property
     def container(self) -> Container:
         return Container.from_environment(self.environment)
+
+    def based(self) -> Outside:
+        """The same, with paths in the environment where this container's folders are."""
+        return replace(self, environment={name: based(each, self.container) for name, each in self.environment.items()})
+
+
+def based(text: str, container: Container) -> str:
+    """A path below /opt/ml, where SAGEMAKER_BASE_DIR says that is; any other text as it is."""
+    return str(container.base / text.removeprefix(ROOT)) if text.startswith(ROOT) else text
 
 
 def found() -> dict[str, ModuleType]:
@@ -61,8 +71,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None, outside: Outside | None = None) -> int:
     """Run one command; the exit code says how it ended."""
-    outside = outside or Outside()
-    given = list(sys.argv[1:] if argv is None else argv)
+    outside = (outside or Outside()).based()
+    given = [based(each, outside.container) for each in (sys.argv[1:] if argv is None else argv)]
     if not given and {"dataset_source", "SLIPWAY_CAPTURE_URI"} & set(outside.environment):
         given = ["judge"]
     try:

@@ -24,7 +24,6 @@ class Folder(Protocol):
     def read(self, name: str) -> bytes: ...
     def write(self, name: str, content: bytes, content_type: str = "application/json") -> None: ...
     def on_disk(self, name: str) -> Any: ...
-    def newest(self, ending: str) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +55,6 @@ class Disk:
     def on_disk(self, name: str) -> Iterator[Path]:
         yield self.root / name
 
-    def newest(self, ending: str) -> str | None:
-        found = [name for name in self.names() if name.endswith(ending)]
-        return max(found, key=lambda name: (self.root / name).stat().st_mtime, default=None)
-
 
 @dataclass(frozen=True)
 class Bucket:
@@ -78,15 +73,9 @@ class Bucket:
         return Bucket, (self.bucket, self.prefix, self.connect)
 
     def names(self, under: str = "") -> list[str]:
-        return sorted(key.removeprefix(self.prefix) for key, _ in self._listed(under) if not key.endswith("/"))
-
-    def newest(self, ending: str) -> str | None:
-        found = [(written, key) for key, written in self._listed("") if key.endswith(ending)]
-        return max(found)[1].removeprefix(self.prefix) if found else None
-
-    def _listed(self, under: str) -> list[tuple[str, Any]]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + under)
-        return [(each["Key"], each["LastModified"]) for page in pages for each in page.get("Contents", ())]
+        keys = (each["Key"] for page in pages for each in page.get("Contents", ()))
+        return sorted(key.removeprefix(self.prefix) for key in keys if not key.endswith("/"))
 
     def read(self, name: str) -> bytes:
         from botocore.exceptions import ClientError

@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from contract import places
 from contract.platform import OUTPUT, VERSION
 from contract.release import Release, Releases
 from infra import definitions
@@ -262,6 +263,10 @@ class ModelParts:
                 self.platform.image("training"), self.shared.identity.arns["training"], environment
             ),
             serving_image=self.platform.image("inference"),
+            judging=self.shared.surroundings(
+                self.platform.image("monitoring"), self.shared.identity.arns["monitoring"]
+            ),
+            baselines_uri=f"s3://{self.names.bucket('artifacts')}/{places.baselines_prefix(self.name)}",
         )
         retrain = [each for key in RETRAIN_ON for each in self.alarms.named(key)] if training.on_drift else []
         args = PipelineArgs(
@@ -320,6 +325,7 @@ class ModelParts:
         definition = definitions.Monitor(
             endpoint=self.names.endpoint(self.name),
             model=self.name,
+            serving={each.name: each.package.artifact_hash for each in self.release.variants},
             capture_bucket=self.names.bucket("capture"),
             outcomes_bucket=self.names.bucket("outcomes"),
             artifacts_bucket=self.names.bucket("artifacts"),

@@ -122,16 +122,17 @@ def speed(peer: str, reference: str, window: str) -> dict[str, Any]:
 
 
 def detect(peer: str, reference: str, folder: str, runs: str) -> dict[str, Any]:
+    """Per case, how many windows alarmed, of how many."""
     pd: Any = import_module("pandas")
 
     alarm = MAKERS[peer](pd.read_parquet(reference))
-    limit = min({"evidently": 3, "alibi-detect": 10}.get(peer, int(runs)), int(runs))  # these take seconds for each
+    limit = min({"evidently": 1, "alibi-detect": 3}.get(peer, int(runs)), int(runs))  # these take seconds for each
     found: dict[str, list[bool]] = {}
-    for path in sorted(Path(folder).glob("*-*-*.parquet")):
-        rows, number, seed = path.stem.split("-")
+    for path in sorted(Path(folder).glob("*-*.parquet")):
+        case, seed = path.stem.split("-")
         if int(seed) < limit:
-            found.setdefault(rows + "-" + number, []).append(alarm(pd.read_parquet(path)))
-    return {"shares": {key: sum(alarms) / len(alarms) for key, alarms in found.items()}, "runs": limit}
+            found.setdefault(case, []).append(bool(alarm(pd.read_parquet(path))))
+    return {"shares": {case: [sum(alarms), len(alarms)] for case, alarms in found.items()}}
 
 
 # --- Readers of capture lines: every payload to a table of numbers.
@@ -193,8 +194,29 @@ def readers(path: str, width: str) -> dict[str, Any]:
     }
 
 
+# --- Experiments: at which look does the library call two variants different?
+
+
+def gbstats(path: str) -> dict[str, Any]:
+    np: Any = import_module("numpy")
+    statistic: Any = import_module("gbstats.models.statistics").ProportionStatistic
+    test: Any = import_module("gbstats.frequentist.tests").SequentialTwoSidedTTest
+
+    looks: list[int] = []
+    for run in np.load(path).transpose(1, 0, 2).tolist():  # requests and events of the champion, then the challenger's
+        called = 0
+        for look, (n0, k0, n1, k1) in enumerate(zip(*run, strict=True), 1):
+            result = test(statistic(n=n0, sum=k0), statistic(n=n1, sum=k1)).compute_result()
+            if result.error_message is None and (result.ci[0] > 0 or result.ci[1] < 0):
+                called = look
+                break
+        looks.append(called)
+    return {"looks": looks}
+
+
 if __name__ == "__main__":
     peer, *rest = sys.argv[1:]
     asked = {"speed": speed, "detect": detect}
-    answer = readers(*rest) if peer == "readers" else asked[rest[0]](peer, *rest[1:])
+    alone = {"readers": readers, "gbstats": gbstats}
+    answer = alone[peer](*rest) if peer in alone else asked[rest[0]](peer, *rest[1:])
     print(json.dumps(answer))

@@ -1,6 +1,6 @@
 """Other drift libraries, each in an environment of its own that is made here, asked the same questions.
 
-    python -m benchmarks.monitoring.peers --runs 40      the detection table at their defaults
+    python -m benchmarks.monitoring.peers      ours and theirs, at their defaults, on the same seeded windows: one table
 
 What does not install is named and left out. The code that runs inside an environment is in `peer_workers.py`.
 """
@@ -12,6 +12,8 @@ import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ NEEDS: dict[str, list[str]] = {
     "nannyml": ["nannyml==0.13.1", "statsmodels", "pyarrow"],
     "alibi-detect": ["alibi-detect==0.13.0", "pandas", "pyarrow<21"],
     "frouros": ["frouros==0.9.0", "pandas", "pyarrow"],
+    "gbstats": ["gbstats==0.8.0", "numpy<2", "pandas<2"],
 }
 DRIFT = ("nannyml", "frouros", "alibi-detect", "evidently")
 SEED = 20261120
@@ -85,13 +88,39 @@ def run(peer: str, arguments: list[str], limit: int = 900) -> dict[str, Any]:
 # --- The same windows for everyone.
 
 
-def table(rng: np.random.Generator, rows: int, case: str = "none") -> pl.DataFrame:
-    numbers = {f"n{i}": rng.standard_normal(rows) for i in range(20)}
+@dataclass(frozen=True)
+class Case:
+    """A change, and the rows within which it should be found; without one, nothing should be."""
+
+    name: str
+    rows: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}, {self.rows:,} rows"
+
+    def runs(self, asked: int) -> int:
+        """The largest windows take some libraries a minute each."""
+        return min(asked, 2 if self.rows >= 1_000_000 else 5 if self.rows >= 100_000 else asked)
+
+
+CASES = (
+    *(Case("no drift", rows) for rows in (20, 100, 1_000, 100_000)),
+    Case("0.02 sigma in all", 1_000_000),
+    Case("0.5 sigma in one", 500),
+    Case("0.25 sigma in one", 2_000),
+    Case("0.1 sigma in one", 6_000),
+    *(Case(name, 5_000) for name in ("new category, 1 %", "missing 2 to 5 %", "unit change", "correlation only")),
+)  # fmt: skip
+NUMBERS, CATEGORIES = 40, 10
+REFERENCE = 100_000
+
+
+def table(rng: np.random.Generator, rows: int, case: str = "no drift") -> pl.DataFrame:
+    numbers = {f"n{i}": rng.standard_normal(rows) for i in range(NUMBERS)}
     missing = 0.05 if case == "missing 2 to 5 %" else 0.02
-    if case == "0.1 sigma in one":
-        numbers["n0"] += 0.1
-    if case == "0.25 sigma in one":
-        numbers["n0"] += 0.25
+    if case.endswith("sigma in one"):
+        numbers["n0"] += float(case.split(maxsplit=1)[0])
     if case == "0.02 sigma in all":
         numbers = {name: values + 0.02 for name, values in numbers.items()}
     if case == "unit change":
@@ -100,8 +129,8 @@ def table(rng: np.random.Generator, rows: int, case: str = "none") -> pl.DataFra
         numbers["n4"] = 0.3 * numbers["n3"] + np.sqrt(1 - 0.09) * numbers["n4"]
     numbers["n1"] = np.where(rng.random(rows) < missing, np.nan, numbers["n1"])
     levels: dict[str, pl.Series] = {}
-    for i, known in enumerate(LEVELS):
-        mass = 1 / np.arange(1, known + 1)
+    for i in range(CATEGORIES):
+        mass = 1 / np.arange(1, LEVELS[i % len(LEVELS)] + 1)
         drawn = np.searchsorted(np.cumsum(mass / mass.sum()), rng.random(rows) * (1 - 1e-12)).astype(str).astype(object)
         if case == "new category, 1 %" and i == 1:
             drawn[rng.random(rows) < 0.01] = "new"
@@ -109,17 +138,11 @@ def table(rng: np.random.Generator, rows: int, case: str = "none") -> pl.DataFra
     return pl.DataFrame({**{name: pl.Series(values, nan_to_null=True) for name, values in numbers.items()}, **levels})
 
 
-CASES = (
-    "none", "0.1 sigma in one", "0.25 sigma in one", "new category, 1 %", "missing 2 to 5 %", "unit change",
-    "correlation only", "0.02 sigma in all",
-)  # fmt: skip
-
-
 def ours(reference: pl.DataFrame, windows: list[Path]) -> tuple[list[bool], list[bool]]:
     """For each window: does the alarm sound, and does the report list anything?"""
     columns = (
-        *(Column(f"n{i}", "number") for i in range(20)),
-        *(Column(f"c{i}", "category") for i in range(len(LEVELS))),
+        *(Column(f"n{i}", "number") for i in range(NUMBERS)),
+        *(Column(f"c{i}", "category") for i in range(CATEGORIES)),
     )
     baseline = build(lambda: [Rows(reference)], Schema(columns, "y", "regression"))
     alarms: list[bool] = []
@@ -135,56 +158,67 @@ def ours(reference: pl.DataFrame, windows: list[Path]) -> tuple[list[bool], list
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=40)
-    parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 5_000])
+    parser.add_argument("--runs", type=int, default=20)
     parser.add_argument(
         "--only", nargs="+", choices=("ours", *DRIFT), default=("ours", *DRIFT), help="others keep theirs"
     )
     args = parser.parse_args()
-    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"seed": SEED, "table": {}}
+    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    found = found if found.get("cases") == [case.label for case in CASES] else {}
+    found |= {"seed": SEED, "cases": [case.label for case in CASES]}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        reference = table(np.random.default_rng(SEED), 100_000)
-        reference.write_parquet(folder / "reference.parquet")
-        for rows in args.rows:
-            for number, case in enumerate(CASES):
-                for seed in range(args.runs):
-                    rng = np.random.default_rng([SEED, rows, number, seed])
-                    table(rng, rows, case).write_parquet(folder / f"{rows}-{number}-{seed:03d}.parquet")
+        table(np.random.default_rng(SEED), REFERENCE).write_parquet(folder / "reference.parquet")
+        for number, case in enumerate(CASES):
+            for seed in range(case.runs(args.runs)):
+                rng = np.random.default_rng([SEED, number, seed])
+                table(rng, case.rows, case.name).write_parquet(folder / f"{number:02d}-{seed:03d}.parquet")
         for each in args.only:
-            told = answers_of_ours(reference, folder) if each == "ours" else detected(each, folder, args.runs)
-            print(each, json.dumps(told)[:300], flush=True)
+            told = answers_of_ours(folder) if each == "ours" else detected(each, folder, args.runs)
             keep(found, each, told)
             RESULTS.parent.mkdir(exist_ok=True)
             RESULTS.write_text(json.dumps(found, indent=1))
+            print(f"{each}: {told.get('error', 'done')}", flush=True)
+    print(shown(found))
 
 
 def detected(peer: str, folder: Path, runs: int) -> dict[str, Any]:
-    return run(peer, ["detect", str(folder / "reference.parquet"), str(folder), str(runs)], 2400)
+    return run(peer, ["detect", str(folder / "reference.parquet"), str(folder), str(runs)], 3600)
 
 
-def answers_of_ours(reference: pl.DataFrame, folder: Path) -> dict[str, Any]:
+def answers_of_ours(folder: Path) -> dict[str, Any]:
     groups: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob("*-*-*.parquet")):
-        groups.setdefault(path.stem.rsplit("-", 1)[0], []).append(path)
+    for path in sorted(folder.glob("*-*.parquet")):
+        groups.setdefault(path.stem.split("-")[0], []).append(path)
+    reference = pl.read_parquet(folder / "reference.parquet")
     both = {key: ours(reference, paths) for key, paths in groups.items()}
     return {
-        "shares": {key: float(np.mean(alarms)) for key, (alarms, _) in both.items()},
-        "listed": {key: float(np.mean(listed)) for key, (_, listed) in both.items()},
-        "runs": len(next(iter(groups.values()))),
+        "shares": {key: [sum(alarms), len(alarms)] for key, (alarms, _) in both.items()},
+        "listed": {key: [sum(listed), len(listed)] for key, (_, listed) in both.items()},
     }
 
 
 def keep(found: dict[str, Any], who: str, told: dict[str, Any]) -> None:
-    names = {"shares": who if who != "ours" else "ours: alarm that pages", "listed": "ours: listed in the report"}
+    names = {"shares": who if who != "ours" else "ours: the alarm", "listed": "ours: the report"}
     for kind, name in names.items():
-        for key, share in told.get(kind, {}).items():
-            rows, number = key.split("-")
-            found["table"].setdefault(rows, {}).setdefault(CASES[int(number)], {})[name] = share
-            found.setdefault("runs", {})[name] = told["runs"]
+        for key, hits in told.get(kind, {}).items():
+            found.setdefault("table", {}).setdefault(CASES[int(key)].label, {})[name] = hits
     found.setdefault("errors", {}).pop(who, None)
     if "error" in told:
         found["errors"][who] = told["error"]
+
+
+def shown(found: Mapping[str, Any]) -> str:
+    """Windows with any alarm, of the windows asked about; ours and theirs side by side."""
+    rows = found.get("table", {})
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    lines = [["windows of 50 columns", *names], ["---"] * (len(names) + 1)]
+    for label in found.get("cases", ()):
+        hits = [rows.get(label, {}).get(name) for name in names]
+        lines.append([label, *("-" if each is None else f"{each[0]} of {each[1]}" for each in hits)])
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    errors = [f"- {peer}: {why}" for peer, why in found.get("errors", {}).items()]
+    return "\n".join([table, *(["", "Not measured:", "", *errors] if errors else [])])
 
 
 if __name__ == "__main__":

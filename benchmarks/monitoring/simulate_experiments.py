@@ -1,8 +1,8 @@
 """Measure the promises of experiments by simulation, with the very code that judges live traffic.
 
-    python benchmarks/monitoring/simulate_experiments.py            every section, then the page
-    python benchmarks/monitoring/simulate_experiments.py split      some sections; the others keep their last figures
-    python benchmarks/monitoring/simulate_experiments.py --page     the page only
+    python -m benchmarks.monitoring.simulate_experiments            every section, then the page
+    python -m benchmarks.monitoring.simulate_experiments split      some sections; the others keep their last figures
+    python -m benchmarks.monitoring.simulate_experiments --page     the page only
 
 Figures go to benchmarks/monitoring/experiments.json, the page made from them to docs/statistics-experiments.md. Each
 cell has its own seed, made of the section's name and the cell's place, so a section repeats to the digit alone or
@@ -18,6 +18,7 @@ import os
 import platform
 import re
 import sys
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, norm
 
+from benchmarks.monitoring import peers
 from monitoring.experiment.evidence import Array, Evidence
 from monitoring.experiment.experiment import ERRORS, LATENCY, Experiment, Metric
 from monitoring.experiment.guardrails import GuardrailReading, read
@@ -299,6 +301,64 @@ def rules(scale: float) -> list[Record]:
     return rows
 
 
+PEER = "gbstats"
+
+
+def libraries(scale: float) -> list[Record]:
+    """A library that people run experiments with, at its defaults, on the very same counts as ours.
+
+    It is asked at each look until it calls the variants different; identical ones, and ones that differ by twice the
+    least gain. One row for each, ours beside it.
+    """
+    rows: list[Record] = []
+    runs = math.ceil(1_000 * scale)
+    cases = (("200 a look", 200, 0.5, 0.5), ("50 a look", 50, 0.1, 0.01), ("1,000 a look", 1000, 0.05, 0.002))
+    for size, per_look, share, base in cases:
+        changes = {"none": base, "twice the least gain": base + 2 * BASES[base]}
+        for change, changed in changes.items():
+            drawn = Case(per_look, share, base, changed).draw(dice("libraries", base, changed), runs)
+            case = f"{percent(base)}, {100 * (1 - share):g}/{100 * share:g}, {size}"
+            rows += compared(case, change, drawn, base, np.full(LOOKS, share))
+    share_at, wave = drifting(0.05)
+    drawn = drifting_counts(dice("libraries", 0.05), runs, 300, share_at, wave)
+    rows += compared("5 %, weights and base rate move, 300 a look", "none", drawn, 0.05, share_at)
+    return rows
+
+
+def compared(case: str, change: str, drawn: Rates, base: float, weights: Array) -> list[Record]:
+    """The same runs judged by us and by the library."""
+    experiment = Experiment(
+        "simulated", Metric("conversion", "rate", base, BASES[base]), guardrails=(), minimum_looks=1
+    )
+    ours = ends(judged(experiment, drawn, weights, ()))
+    found = {"ours: promoted": (ours.promoted(), ours.look)}
+    theirs = asked_of_library(drawn)
+    if theirs is not None:
+        found[f"{PEER} {peers.NEEDS[PEER][0].partition('==')[2]}: called different"] = theirs
+    rows = []
+    for who, (called, look) in found.items():
+        used = float(np.where(called, look, LOOKS).mean() / LOOKS)
+        rows.append({"case": case, "change": change, "who": who, "called": share_of(called), "used": used})
+        show(rows[-1])
+    return rows
+
+
+def asked_of_library(drawn: Rates) -> tuple[Truth, NDArray[np.int64]] | None:
+    """Which runs the library calls different, and at which look; nothing when it does not install."""
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "counts.npy"
+        names = ("champion_requests", "champion_events", "challenger_requests", "challenger_events")
+        shape = drawn.champion_events.shape
+        counts = [np.cumsum(np.broadcast_to(getattr(drawn, name), shape), axis=1) for name in names]
+        np.save(path, np.stack(counts))
+        told = peers.run(PEER, [str(path)])
+    if "error" in told:
+        print(f"{PEER}: {told['error']}", flush=True)
+        return None
+    look = np.array(told["looks"], np.int64)  # 0 where it never called
+    return look > 0, np.maximum(look, 1)
+
+
 def drifting_counts(rng: np.random.Generator, runs: int, per_look: int, share: Array, wave: Array) -> Rates:
     """A fixed number per variant and look keeps the number of different strata payable; drift and weights remain."""
     n1 = np.broadcast_to(np.rint(per_look * share).astype(np.int64), (runs, LOOKS))
@@ -541,6 +601,7 @@ SECTIONS: dict[str, Section] = {
     "small_batches": small_batches,
     "moving_weights": moving_weights,
     "rules": rules,
+    "libraries": libraries,
     "split": split,
     "guardrails": guardrails,
     "safety": safety,
@@ -600,6 +661,13 @@ TABLES: dict[str, Columns] = {
         "case": lambda row: str(row["case"]),
         "rule": lambda row: str(row["rule"]),
         "calls identical variants different": text("rejects"),
+    },
+    "libraries": {
+        "case": lambda row: str(row["case"]),
+        "change": lambda row: str(row["change"]),
+        "who": lambda row: str(row["who"]),
+        "runs called": text("called"),
+        "requests used": number("used", ".2f"),
     },
     "split": {
         "weights": lambda row: str(row["weights"]),

@@ -14,6 +14,8 @@ from typing import Any
 
 from scipy import special
 
+from benchmarks.monitoring import peers
+
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
 
@@ -103,16 +105,8 @@ def detection() -> str:
     return table(["change in 1 of 50 columns", "windows x rows", "found", "95 % bound", "median windows", "goal"], rows)
 
 
-def peers() -> str:
-    found = document("peers.json")
-    parts = []
-    for rows, cases in found.get("table", {}).items():
-        names = list(dict.fromkeys(name for row in cases.values() for name in row))
-        heads = [f"{name} ({found['runs'][name]} runs)" for name in names]
-        body = [[case, *(f"{row[name]:.2f}" if name in row else "-" for name in names)] for case, row in cases.items()]
-        parts.append(f"Windows of {int(rows):,} rows:\n\n" + table(["change", *heads], body))
-    errors = [f"- {peer}: {why}" for peer, why in found.get("errors", {}).items()]
-    return "\n\n".join([*parts, *(["Not measured:\n\n" + "\n".join(errors)] if errors else [])])
+def other_libraries() -> str:
+    return peers.shown(document("peers.json"))
 
 
 def speed() -> str:
@@ -178,7 +172,7 @@ def _took(one: dict[str, float]) -> str:
     return f"{one['wall']:.2f} ({one['processor']:.2f})"
 
 
-TABLES = {"false alarms": false_alarms, "detection": detection, "peers": peers, "speed": speed}
+TABLES = {"false alarms": false_alarms, "detection": detection, "peers": other_libraries, "speed": speed}
 
 
 def main() -> None:

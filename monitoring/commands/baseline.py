@@ -2,7 +2,8 @@
 
 The schema is an artifact's manifest.json, or a schema alone. Columns `predicted` and `predicted_probability` in the
 data become the baseline of the predictions; capture lines carry them already. Besides the baseline, statistics.json
-and constraints.json are written next to it, in Model Monitor's form.
+and constraints.json are written next to it, in Model Monitor's form; and where the rows have the target as well,
+reference.json: the quality that `monitor outcomes` compares with.
 
     monitor baseline --data train.parquet --schema manifest.json --output artifact/baseline.json
     monitor baseline --data evaluation/predictions.parquet --artifact model.tar.gz
@@ -23,9 +24,12 @@ from typing import TYPE_CHECKING, Any, get_args
 from contract import places
 from contract.records import Schema
 from monitoring import modelmonitor
-from monitoring.baseline import Baseline, Passes, Rows, Season, build, with_layout
+from monitoring.baseline import Baseline, Passes, Rows, Season, build, sampled, with_layout
 from monitoring.capture import Reader, Tally
 from monitoring.layout import Layout
+from monitoring.outcomes.join import PREDICTED
+from monitoring.outcomes.reference import FILE as REFERENCE
+from monitoring.outcomes.reference import labelled, reference_of
 from monitoring.profile import ProfileError
 from monitoring.quality import constraints_of
 from monitoring.storage import Folder, file, listing
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from monitoring.cli import Outside
 
 SUMMARY = "make a baseline from training data"
+LABELLED = 500_000  # rows that say what the model's quality is; more would not say it better
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +78,8 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
     else:
         made = build(passes(args, schema, outside), schema, args.season)
     write(made, output, outside)
+    if schema is not None and args.data and args.format != "capture":
+        write_reference(passes(args, schema, outside), schema, output, outside)
     outside.say(f"baseline of {made.profile.rows:,} rows and {len(made.layout.columns)} columns: {output}")
     return 0
 
@@ -145,3 +152,14 @@ def write(made: Baseline, output: str, outside: Outside) -> None:
     where.write(modelmonitor.STATISTICS, json.dumps(modelmonitor.statistics(made.profile)).encode())
     constraints = modelmonitor.constraints_document(constraints_of(made), made.layout)
     where.write(modelmonitor.CONSTRAINTS, json.dumps(constraints, indent=1).encode())
+
+
+def write_reference(rows: Passes, schema: Schema, output: str, outside: Outside) -> None:
+    """The model's quality on these rows, when they say what it answered and what was true."""
+    sample = sampled((each.frame for each in rows()), LABELLED)
+    if not {PREDICTED, schema.target} <= set(sample.columns):
+        return
+    known = labelled(sample, schema, "the data")
+    if known.height:
+        where, _ = file(output, outside.s3)
+        where.write(REFERENCE, json.dumps(reference_of(known, schema).to_json()).encode())

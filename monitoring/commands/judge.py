@@ -1,10 +1,19 @@
 """Do what the platform's monitor pipeline asks for, as its environment says; what the image does without arguments.
 
-The window is judged, for every variant; then, when outcomes have arrived, the quality of what is served. Variables:
-SLIPWAY_MODEL, SLIPWAY_CAPTURE_URI, SLIPWAY_WINDOWS_URI, SLIPWAY_OUTCOMES_URI, SLIPWAY_ARTIFACTS_BUCKET,
-SLIPWAY_WINDOW_END (an ISO time or `now`), SLIPWAY_WINDOW_HOURS, sagemaker_endpoint_name, output_path; and, if the
-baseline is not the newest of the model, SLIPWAY_BASELINE_URI. Without SLIPWAY_CAPTURE_URI it is Model Monitor's
-environment that is read, by `monitor window`.
+Every variant that serves is judged against the baseline of the artifact it serves; then, when outcomes have arrived,
+its quality against the reference of that artifact. On several instances each leaves counts of its share, and a last
+run, which is told where those are, adds them up and judges. Variables:
+
+SLIPWAY_SERVING        champion=HASH challenger=HASH: the artifact behind each variant
+SLIPWAY_BASELINES_URI  where the baselines of artifacts are kept, below their hashes
+SLIPWAY_BASELINE_URI   instead of both: one baseline for every variant
+SLIPWAY_CAPTURE_URI, SLIPWAY_OUTCOMES_URI   what is read
+SLIPWAY_WINDOWS_URI    what is remembered: counts of windows, the watch over decay, since when an artifact serves
+SLIPWAY_PARTS_URI      the counts that several instances left, instead of the capture lines
+SLIPWAY_WINDOW_END     an ISO time, or `now`: SLIPWAY_STARTED where that is given; SLIPWAY_WINDOW_HOURS before it
+sagemaker_endpoint_name, output_path
+
+Without SLIPWAY_CAPTURE_URI it is Model Monitor's environment that is read, by `monitor window`.
 
     monitor judge
 """
@@ -12,18 +21,24 @@ environment that is read, by `monitor window`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from contract import places
-from contract.stages import PREDICTIONS_FILE
-from monitoring.profile import ProfileError
-from monitoring.storage import folder, listing
+from contract.records import RecordError
+from monitoring.capture import instant
+from monitoring.commands.window import hosts_of, time_of
+from monitoring.outcomes.reference import FILE as REFERENCE
+from monitoring.storage import file, folder, listing
 
 if TYPE_CHECKING:
     from monitoring.cli import Outside
 
 SUMMARY = "judge what the monitor pipeline's environment describes"
+ALL = ""  # stands for every variant, when one baseline is named for all
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,14 +48,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, outside: Outside) -> int:
     from monitoring.cli import main
 
-    given = outside.environment
-    if "SLIPWAY_CAPTURE_URI" not in given:
+    if "SLIPWAY_CAPTURE_URI" not in outside.environment:
         return main(["window"], outside)
-    baseline = baseline_of(given, outside)
-    commands = [window(given, baseline, str(outside.container.processing / "output"))]
-    outcomes_at = given.get("SLIPWAY_OUTCOMES_URI")
-    if outcomes_at and listing(outcomes_at, outside.s3)[1]:
-        commands.append(outcomes(given, baseline, commands[0][commands[0].index("--output") + 1]))
+    commands = list(Described.of(outside).commands(dry=args.dry_run))
     if args.dry_run:
         for command in commands:
             outside.say("monitor " + " ".join(command))
@@ -48,55 +58,112 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
     return max(main(command, outside) for command in commands)
 
 
-def baseline_of(given: Mapping[str, str], outside: Outside) -> str:
-    """The baseline that is named, else the newest one of the model, else one made of its newest run."""
-    named = given.get("SLIPWAY_BASELINE_URI")
-    if named:
-        return named
-    bucket, model = given.get("SLIPWAY_ARTIFACTS_BUCKET", ""), given.get("SLIPWAY_MODEL", "")
-    place = f"s3://{bucket}/{places.baselines_prefix(model)}"
-    newest = folder(place, outside.s3).newest(places.BASELINE) or made(place, f"s3://{bucket}/runs/{model}/", outside)
-    return place + newest
+@dataclass(frozen=True)
+class Described:
+    """What the environment asks for."""
+
+    outside: Outside
+    given: Mapping[str, str]
+    serving: Mapping[str, str]  # the artifact's hash behind each variant
+    end: datetime
+    counting: bool  # whether this is one of several instances, which only count
+
+    @classmethod
+    def of(cls, outside: Outside) -> Described:
+        given = outside.environment
+        until = given.get("SLIPWAY_WINDOW_END", "now")
+        started = instant(given.get("SLIPWAY_STARTED", "")) or outside.now()
+        end = started.replace(microsecond=0) if until == "now" else time_of(until, "until")
+        return cls(outside, given, serving(given), end, len(hosts_of(outside)[1]) > 1)
+
+    @property
+    def endpoint(self) -> str:
+        return self.given.get("sagemaker_endpoint_name", "endpoint")
+
+    @property
+    def hours(self) -> float:
+        return float(self.given.get("SLIPWAY_WINDOW_HOURS", "1"))
+
+    def commands(self, *, dry: bool) -> Iterator[list[str]]:
+        """The window of every variant; then, when outcomes have arrived, the quality of each."""
+        for variant in self.serving:
+            yield self.window(variant)
+        outcomes = self.given.get("SLIPWAY_OUTCOMES_URI")
+        if outcomes and not self.counting and listing(outcomes, self.outside.s3)[1]:
+            for variant, artifact in self.serving.items():
+                since = None if dry else self.since(variant, artifact)
+                yield self.outcomes(outcomes, variant, artifact, since)
+
+    def baseline(self, variant: str) -> str:
+        artifact = self.serving[variant]
+        return f"{self.beside(artifact)}{places.BASELINE}" if artifact else self.given["SLIPWAY_BASELINE_URI"]
+
+    def beside(self, artifact: str) -> str:
+        """The folder of an artifact's baseline."""
+        return f"{self.given['SLIPWAY_BASELINES_URI'].rstrip('/')}/{artifact}/"
+
+    def output(self, variant: str) -> str:
+        """One variant's report stands in the output itself, those of several below their names."""
+        place = self.given.get("output_path", str(self.outside.container.processing / "output")).rstrip("/")
+        return place if len(self.serving) == 1 or self.counting else f"{place}/{variant}"
+
+    def window(self, variant: str) -> list[str]:
+        """The arguments of `monitor window`."""
+        parts, windows = self.given.get("SLIPWAY_PARTS_URI"), self.given.get("SLIPWAY_WINDOWS_URI")
+        return [
+            "window", "--baseline", self.baseline(variant),
+            *(["--parts", parts] if parts else ["--capture", self.given["SLIPWAY_CAPTURE_URI"]]),
+            *(["--variant", variant] if variant != ALL else []),
+            "--until", self.end.isoformat(), "--hours", f"{self.hours:g}",
+            "--endpoint", self.endpoint, "--output", self.output(variant), "--publish",
+            *(["--history", f"{windows.rstrip('/')}/counts/"] if windows else []),
+        ]  # fmt: skip
+
+    def outcomes(self, outcomes: str, variant: str, artifact: str, since: datetime | None) -> list[str]:
+        """The arguments of `monitor outcomes`; the baseline holds the model's schema."""
+        windows, reference = self.given.get("SLIPWAY_WINDOWS_URI"), f"{self.beside(artifact)}{REFERENCE}"
+        return [
+            "outcomes", "--capture", self.given["SLIPWAY_CAPTURE_URI"], "--outcomes", outcomes,
+            *(["--variant", variant] if variant != ALL else []),
+            "--schema", self.baseline(variant), "--until", self.end.isoformat(),
+            *(["--since", since.isoformat()] if since else []),
+            *(["--reference", reference] if artifact and self.is_there(reference) else []),
+            *(["--state", f"{windows.rstrip('/')}/watch/{artifact or 'all'}.json"] if windows else []),
+            "--endpoint", self.endpoint, "--output", f"{self.output(variant)}/outcomes", "--publish",
+        ]  # fmt: skip
+
+    def is_there(self, place: str) -> bool:
+        where, name = file(place, self.outside.s3)
+        return name in where.names(name)
+
+    def since(self, variant: str, artifact: str) -> datetime | None:
+        """From when a variant's answers are its artifact's own: the first window in which it was seen to serve.
+
+        Outcomes of the model that served before it under the same name are not its own. The first model an endpoint
+        is watched with owns all there is.
+        """
+        windows = self.given.get("SLIPWAY_WINDOWS_URI")
+        if not windows or not artifact:
+            return None
+        where, name = folder(windows, self.outside.s3), f"serving/{variant}.json"
+        kept = json.loads(where.read(name)) if name in where.names(name) else None
+        if kept is None or kept["artifact"] != artifact:
+            first = None if kept is None else (self.end - timedelta(hours=self.hours)).isoformat()
+            kept = {"artifact": artifact, "since": first}
+            where.write(name, json.dumps(kept).encode())
+        return instant(kept["since"]) if kept["since"] else None
 
 
-def made(place: str, runs: str, outside: Outside) -> str:
-    """A first baseline: what the newest run's model answered on rows it never saw."""
-    from monitoring.cli import OK, main
-
-    written = folder(runs, outside.s3)
-    artifact, answers = written.newest(places.ARTIFACT), written.newest(f"evaluation/{PREDICTIONS_FILE}")
-    if artifact is None or answers is None:
-        raise ProfileError(
-            f"no baseline at {place}, and no run at {runs} to make one of: expected {places.ARTIFACT} and "
-            f"evaluation/{PREDICTIONS_FILE}. Train the model, or name a baseline with SLIPWAY_BASELINE_URI."
+def serving(given: Mapping[str, str]) -> dict[str, str]:
+    """The artifact behind each variant; nothing is named when one baseline is for all of them."""
+    if "SLIPWAY_BASELINE_URI" in given:
+        return {ALL: ""}
+    parts = [part.partition("=") for part in given.get("SLIPWAY_SERVING", "").split()]
+    found = {variant: artifact for variant, _, artifact in parts}
+    if not found or not all(found.values()) or "SLIPWAY_BASELINES_URI" not in given:
+        raise RecordError(
+            f"SLIPWAY_SERVING is {given.get('SLIPWAY_SERVING')!r} and SLIPWAY_BASELINES_URI "
+            f"{given.get('SLIPWAY_BASELINES_URI')!r}: expected VARIANT=ARTIFACT-HASH for each variant and the "
+            "folder of their baselines, which say what traffic is compared with. Or name one with SLIPWAY_BASELINE_URI."
         )
-    command = ["baseline", "--data", runs + answers, "--artifact", runs + artifact]
-    if main([*command, "--output", f"{place}{{artifact}}/{places.BASELINE}"], outside) != OK:
-        raise ProfileError(f"no baseline could be made of {runs}{answers} and {runs}{artifact}; see above")
-    newest = folder(place, outside.s3).newest(places.BASELINE)
-    if newest is None:
-        raise ProfileError(f"the baseline that was just written is not listed at {place}")
-    return newest
-
-
-def window(given: Mapping[str, str], baseline: str, output: str) -> list[str]:
-    """The arguments of `monitor window`."""
-    command = [
-        "window", "--baseline", baseline, "--capture", given["SLIPWAY_CAPTURE_URI"],
-        "--output", given.get("output_path", output), "--until", given.get("SLIPWAY_WINDOW_END", "now"),
-        "--hours", given.get("SLIPWAY_WINDOW_HOURS", "1"),
-        "--endpoint", given.get("sagemaker_endpoint_name", "endpoint"), "--publish",
-    ]  # fmt: skip
-    windows = given.get("SLIPWAY_WINDOWS_URI")
-    return [*command, "--history", f"{windows.rstrip('/')}/counts/"] if windows else command
-
-
-def outcomes(given: Mapping[str, str], baseline: str, output: str) -> list[str]:
-    """The arguments of `monitor outcomes`; the baseline holds the model's schema."""
-    until = given.get("SLIPWAY_WINDOW_END", "now")
-    return [
-        "outcomes", "--capture", given["SLIPWAY_CAPTURE_URI"], "--outcomes", given["SLIPWAY_OUTCOMES_URI"],
-        "--schema", baseline, "--output", f"{output.rstrip('/')}/outcomes",
-        "--endpoint", given.get("sagemaker_endpoint_name", "endpoint"), "--publish",
-        *([] if until == "now" else ["--until", until]),
-    ]  # fmt: skip
+    return found

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +27,12 @@ from monitoring.commands.baseline import read_schema
 from monitoring.commands.window import time_of, variants_of
 from monitoring.outcomes.attribution import reliance_drift
 from monitoring.outcomes.decay import Decay
-from monitoring.outcomes.join import KEY, OUTCOME, PREDICTED, PROBABILITY, TIME, VARIANT, join
+from monitoring.outcomes.join import KEY, PREDICTED, TIME, VARIANT, join
 from monitoring.outcomes.measures import HIGHER_IS_BETTER
 from monitoring.outcomes.quality import Asked, Quality, judge
 from monitoring.outcomes.received import read_outcomes, read_predictions
-from monitoring.outcomes.reference import Reference, inputs_of, reference_of
+from monitoring.outcomes.reference import FILE as REFERENCE
+from monitoring.outcomes.reference import Reference, inputs_of, labelled, reference_of
 from monitoring.report import outcomes as report
 from monitoring.storage import Folder, file, folder, listing
 from monitoring.table import format_of, frames
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 SUMMARY = "join outcomes to predictions and judge quality"
 STATE = "watch.json"
 ATTRIBUTED = 20_000  # rows that say what predictions follow; more would not say it better
-REFERENCE = "reference.json"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +54,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="PLACE", required=True, help="folder for the report, or the reference")
     parser.add_argument("--reference", metavar="FILE", help="quality on labelled data, to compare with")
     parser.add_argument("--state", metavar="FILE", help="the watch over decay; by default watch.json in --output")
+    parser.add_argument("--variant", metavar="NAME", help="only this variant; by default each one")
     parser.add_argument("--since", metavar="TIME", help="first instant of the predictions")
     parser.add_argument("--until", metavar="TIME", help="as of when; by default now")
     parser.add_argument("--horizon-hours", type=float, default=720.0, help="how far back predictions are joined")
@@ -75,7 +76,9 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
     if not args.outcomes:
         raise RecordError("--outcomes is missing: name the folder that outcomes are delivered to")
     now = time_of(args.until, "until") if args.until else outside.now()
-    since = time_of(args.since, "since") if args.since else now - timedelta(hours=args.horizon_hours)
+    since = now - timedelta(hours=args.horizon_hours)
+    if args.since:
+        since = max(since, time_of(args.since, "since"))
     place, name = file(args.state or f"{args.output.rstrip('/')}/{STATE}", outside.s3)
     looked, decay = recalled(place, name)
     asked = Asked(schema, now, args.slice_by, thresholds(args.threshold), _reference(args, outside), looked)
@@ -94,7 +97,7 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
 def _joined(args: argparse.Namespace, asked: Asked, span: Span, outside: Outside) -> Any:
     capture, names = listing(args.capture, outside.s3)
     outcomes, outcome_names = listing(args.outcomes, outside.s3)
-    seen = read_predictions(capture, variants_of(names), asked.schema, span, asked.slices)
+    seen = read_predictions(capture, _variants(args, names), asked.schema, span, asked.slices)
     told = read_outcomes(outcomes, outcome_names, span)
     unreadable = seen.tally.quarantined + told.tally.quarantined
     if unreadable:
@@ -110,13 +113,18 @@ def attribution(args: argparse.Namespace, asked: Asked, outside: Outside) -> dic
     names = list(known)
     span = Span(asked.now - timedelta(hours=args.attribution_hours), asked.now)
     capture, files = listing(args.capture, outside.s3)
-    seen = read_predictions(capture, variants_of(files), asked.schema, span, names).frame
+    seen = read_predictions(capture, _variants(args, files), asked.schema, span, names).frame
     found = {}
     for (variant,), frame in sorted(seen.group_by(VARIANT), key=lambda each: str(each[0])):
         some = frame.sort(TIME, KEY).gather_every(1 + frame.height // ATTRIBUTED)
         drift = reliance_drift(list(known.values()), *inputs_of(some, asked.schema), names)
         found[str(variant)] = drift.to_json()
     return found
+
+
+def _variants(args: argparse.Namespace, names: Sequence[str]) -> dict[str, list[str]]:
+    found = variants_of(names)
+    return {args.variant: found.get(args.variant, [])} if args.variant else found
 
 
 def _reasons(reasons: Mapping[str, int]) -> str:
@@ -179,20 +187,6 @@ def _make_reference(args: argparse.Namespace, schema: Schema, output: Folder, ou
     shown = ", ".join(f"{name} {each.value:.4g}" for name, each in reference.measures.items() if each.value is not None)
     outside.say(f"reference of {sum(part.height for part in parts):,} labelled rows: {shown}")
     return 0
-
-
-def labelled(frame: pl.DataFrame, schema: Schema, name: str) -> pl.DataFrame:
-    """The columns a reference is made from."""
-    missing = [each for each in (PREDICTED, schema.target) if each not in frame.columns]
-    if missing:
-        raise RecordError(f"{name} has no column {' or '.join(missing)}; it has {', '.join(frame.columns[:20])}")
-    probability = pl.col(PROBABILITY) if PROBABILITY in frame.columns else pl.lit(None)
-    return frame.select(
-        pl.col(PREDICTED).cast(pl.String),
-        probability.cast(pl.Float64).alias(PROBABILITY),
-        pl.col(schema.target).cast(pl.String).alias(OUTCOME),
-        *(pl.col(each) for each in schema.names if not set(schema.names) - set(frame.columns)),
-    ).drop_nulls(OUTCOME)
 
 
 def _told(args: argparse.Namespace, quality: Quality, outside: Outside) -> int:

@@ -100,11 +100,11 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
         windows = _joined(job, where, names)
     else:
         source = Source(where, args.format, Slice.from_text(args.slice) if args.slice else None)
-        chosen = _chosen(args, names, span)
+        share = share_of(args, outside)
+        chosen = _chosen(args, names, span, share)
         windows = {variant: read(source, files, baseline, span, args.processes) for variant, files in chosen.items()}
-        part = part_of(args, outside)
-        if part is not None:
-            return _leave_parts(job, windows, part)
+        if share is not None:
+            return _leave_parts(job, windows, share.name)
     verdicts = [_judge(job, variant, window, alone=len(windows) == 1) for variant, window in windows.items()]
     return max(verdicts)
 
@@ -198,35 +198,48 @@ def variants_of(names: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def _chosen(args: argparse.Namespace, names: Sequence[str], span: Span) -> dict[str, list[str]]:
+def _chosen(args: argparse.Namespace, names: Sequence[str], span: Span, share: Share | None) -> dict[str, list[str]]:
     """The files of each variant that may hold records of the window; a variant that is silent has none."""
     by_variant = variants_of([name for name in names if not name.rsplit("/", 1)[-1].startswith(".")])
     if args.variant:
         only = by_variant.get(args.variant, by_variant.get(ALL, []))
         by_variant = {args.variant: only}
     chosen = {variant: files_of(files, span) for variant, files in by_variant.items()} or {ALL: []}
-    if args.shard:
-        number, of = _share(args.shard)
-        chosen = {variant: shard(files, number, of) for variant, files in chosen.items()}
+    if share is not None and not share.shared_out:
+        chosen = {variant: shard(files, share.number, share.of) for variant, files in chosen.items()}
     return chosen
 
 
-def _share(text: str) -> tuple[int, int]:
-    number, slash, of = text.partition("/")
-    if not slash or not number.isdigit() or not of.isdigit() or not 0 <= int(number) < int(of):
-        raise RecordError(f"--shard is '{text}', expected I/N with I from 0 to N-1, such as 0/4")
-    return int(number), int(of)
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one of several runs reads of a window: every so-many-th file, unless the files were shared out already."""
+
+    name: str  # of the part it leaves
+    number: int
+    of: int
+    shared_out: bool = False
 
 
-def part_of(args: argparse.Namespace, outside: Outside) -> str | None:
-    """The name of this run's part, when it is one of several."""
+def share_of(args: argparse.Namespace, outside: Outside) -> Share | None:
+    """This run's share, when it is one of several; an input folder (ShardedByS3Key) holds an instance's own files."""
     if args.shard:
-        return args.shard.replace("/", "-of-")
+        number, slash, of = args.shard.partition("/")
+        if not slash or not number.isdigit() or not of.isdigit() or not 0 <= int(number) < int(of):
+            raise RecordError(f"--shard is '{args.shard}', expected I/N with I from 0 to N-1, such as 0/4")
+        return Share(args.shard.replace("/", "-of-"), int(number), int(of))
+    host, hosts = hosts_of(outside)
+    if len(hosts) < 2:
+        return None
+    return Share(host, hosts.index(host), len(hosts), shared_out=not args.capture.startswith("s3://"))
+
+
+def hosts_of(outside: Outside) -> tuple[str, list[str]]:
+    """This instance of a processing job, and all of them in order; nothing anywhere else."""
     place = outside.container.processing_resources
     if not place.is_file():
-        return None
+        return "", []
     resources: dict[str, Any] = json.loads(place.read_text())
-    return str(resources["current_host"]) if len(resources.get("hosts", ())) > 1 else None
+    return str(resources.get("current_host", "")), sorted(resources.get("hosts", ()))
 
 
 def _leave_parts(job: Job, windows: dict[str, Window], part: str) -> int:
@@ -241,7 +254,7 @@ def _joined(job: Job, where: Folder, names: Sequence[str]) -> dict[str, Window]:
     found: dict[str, Window] = {}
     for name in names:
         variant, _, leaf = name.rpartition("/")
-        if not leaf.startswith("part-"):
+        if not leaf.startswith("part-") or (job.args.variant and variant != job.args.variant):
             continue
         window = Window.from_json(json.loads(where.read(name)), job.baseline.layout)
         found[variant or ALL] = found[variant or ALL].merge(window) if (variant or ALL) in found else window
@@ -323,6 +336,3 @@ class _Below:
 
     def on_disk(self, name: str) -> Any:
         return self.parent.on_disk(f"{self.name}/{name}")
-
-    def newest(self, ending: str) -> str | None:
-        return max((name for name in self.names() if name.endswith(ending)), default=None)

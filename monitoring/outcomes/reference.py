@@ -17,6 +17,7 @@ from monitoring.outcomes.join import OUTCOME, PREDICTED, PROBABILITY
 from monitoring.outcomes.measures import Array, Measure, Truth, of_classes, of_numbers
 
 VERSION = 1
+FILE = "reference.json"
 USUAL = 0.9
 """The share of the reference's errors within what is called usual; beyond it an error of a regression is a miss."""
 
@@ -128,3 +129,17 @@ def confidence_of(known: pl.DataFrame, schema: Schema) -> tuple[Any, Any]:
     given = known.filter(pl.col(PROBABILITY).is_not_null())
     so = given[OUTCOME] == schema.classes[-1] if len(schema.classes) == 2 else given[PREDICTED] == given[OUTCOME]
     return given[PROBABILITY].to_numpy(), so.fill_null(value=False).to_numpy()
+
+
+def labelled(frame: pl.DataFrame, schema: Schema, name: str) -> pl.DataFrame:
+    """The columns a reference is made from."""
+    missing = [each for each in (PREDICTED, schema.target) if each not in frame.columns]
+    if missing:
+        raise RecordError(f"{name} has no column {' or '.join(missing)}; it has {', '.join(frame.columns[:20])}")
+    probability = pl.col(PROBABILITY) if PROBABILITY in frame.columns else pl.lit(None)
+    return frame.select(
+        pl.col(PREDICTED).cast(pl.String),
+        probability.cast(pl.Float64).alias(PROBABILITY),
+        pl.col(schema.target).cast(pl.String).alias(OUTCOME),
+        *(pl.col(each) for each in schema.names if not set(schema.names) - set(frame.columns)),
+    ).drop_nulls(OUTCOME)

@@ -149,3 +149,24 @@ def test_a_program_is_recorded_from_where_an_event_loop_runs_already() -> None:
         return record(lambda: None, "local", outputs_of)
 
     assert asyncio.run(in_a_notebook()).stack == "local"
+
+
+def pipeline(whole: Recording, name: str) -> dict[str, Any]:
+    found = next(each for each in whole.of_type("aws:sagemaker/pipeline:Pipeline") if each.urn.endswith(f"::{name}"))
+    definition: dict[str, Any] = json.loads(found.inputs["pipelineDefinition"])
+    return {step["Name"]: step for step in definition["Steps"]}
+
+
+def test_the_monitor_knows_which_artifact_serves_behind_each_variant(whole: Recording, served: Releases) -> None:
+    environment = pipeline(whole, "churn-monitor")["Judge"]["Arguments"]["Environment"]
+    hashes = {each.name: each.package.artifact_hash for each in served.models["churn"].variants}
+    assert environment["SLIPWAY_SERVING"] == " ".join(f"{name}={digest}" for name, digest in hashes.items())
+    assert len(hashes) == 2
+
+
+def test_a_version_is_registered_after_its_baseline_was_counted(whole: Recording) -> None:
+    steps = pipeline(whole, "churn-train")
+    assert "Baseline" in steps["Register"]["DependsOn"]
+    assert steps["Baseline"]["Arguments"]["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"].endswith(
+        "/baselines/churn/"
+    )

@@ -26,7 +26,13 @@ def schema() -> Schema:
     return Schema(columns, "churned", "classification", ("no", "yes"))
 
 
-def people(rows: int, seed: int, *, shift: float = 0.0) -> pl.DataFrame:
+@pytest.fixture(scope="session")
+def people() -> Callable[..., pl.DataFrame]:
+    """Draws rows with the answers of a small model."""
+    return answered
+
+
+def answered(rows: int, seed: int, *, shift: float = 0.0) -> pl.DataFrame:
     """Rows with the answers of a small model."""
     rng = np.random.default_rng(seed)
     age, income = rng.normal(40, 10, rows) + 10 * shift, rng.lognormal(10, 0.5, rows)
@@ -71,7 +77,7 @@ def capture(tmp_path: Path) -> CaptureWriter:
         place.mkdir(parents=True, exist_ok=True)
         lines = [
             line(row, seed * 1_000_000 + i, hour + timedelta(seconds=3599 * i / max(rows, 1)), form)
-            for i, row in enumerate(people(rows, seed, shift=shift).iter_rows())
+            for i, row in enumerate(answered(rows, seed, shift=shift).iter_rows())
         ]
         for number in range(files):
             (place / f"{number:02d}-00-000-{uuid.UUID(int=number)}.jsonl").write_text(
@@ -85,7 +91,7 @@ def capture(tmp_path: Path) -> CaptureWriter:
 @pytest.fixture
 def training_data(tmp_path: Path) -> Path:
     path = tmp_path / "train.parquet"
-    people(20_000, 1).write_parquet(path)
+    answered(20_000, 1).write_parquet(path)
     return path
 
 

@@ -317,10 +317,11 @@ def test_the_monitor_pipelines_environment_is_all_the_image_needs(
     artifact = monitor.place / "model.tar.gz"
     with tarfile.open(artifact, "w:gz") as packed:
         packed.add(monitor.schema, "manifest.json")
+    digest = hashlib.sha256(artifact.read_bytes()).hexdigest()
     folder, end = capture(), monitor.now
     monitor.environment = {
-        "SLIPWAY_MODEL": "churn",
-        "SLIPWAY_ARTIFACTS_BUCKET": "artifacts",
+        "SLIPWAY_SERVING": f"champion={digest}",
+        "SLIPWAY_BASELINES_URI": "s3://artifacts/baselines/churn/",
         "SLIPWAY_CAPTURE_URI": "s3://capture/capture/churn/",
         "SLIPWAY_WINDOWS_URI": "s3://artifacts/windows/churn/",
         "SLIPWAY_OUTCOMES_URI": "s3://capture/outcomes/churn/",
@@ -334,13 +335,12 @@ def test_the_monitor_pipelines_environment_is_all_the_image_needs(
         s3 = boto3.client("s3")
         for bucket in ("artifacts", "capture"):
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        assert monitor.run() == cli.UNREADABLE  # no baseline, and no run to make one of
-        s3.upload_file(str(monitor.data), "artifacts", "runs/churn/1/evaluation/predictions.parquet")
-        s3.upload_file(str(artifact), "artifacts", "runs/churn/job-1/output/model.tar.gz")
+        assert monitor.run() == cli.UNREADABLE  # no baseline of what serves
+        made = ["--artifact", str(artifact), "--output", "s3://artifacts/baselines/churn/{artifact}/baseline.json"]
+        assert monitor.run("baseline", "--data", str(monitor.data), *made) == 0
         for path in folder.rglob("*.jsonl"):
             s3.upload_file(str(path), "capture", f"capture/churn/{path.relative_to(folder).as_posix()}")
         assert monitor.run() == 0
-        digest = hashlib.sha256(artifact.read_bytes()).hexdigest()
         assert s3.head_object(Bucket="artifacts", Key=places.baseline_key("churn", digest))
         assert (monitor.report()["rows"], monitor.status()) == (600, "quiet")
         assert monitor.metrics.value("MonitorRan") == 1
@@ -351,6 +351,41 @@ def test_the_monitor_pipelines_environment_is_all_the_image_needs(
         assert monitor.run("judge", "--dry-run") == 0
         assert [line.split()[1] for line in monitor.said[-2:]] == ["window", "outcomes"]
         assert monitor.run() == 0
+
+
+def test_what_serves_must_be_named_or_a_baseline_for_all_of_it(
+    monitor: Monitor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monitor.environment = {"SLIPWAY_CAPTURE_URI": str(monitor.place), "SLIPWAY_SERVING": "champion"}
+    assert monitor.run() == cli.UNREADABLE
+    assert "expected VARIANT=ARTIFACT-HASH" in capsys.readouterr().err
+    monitor.environment = {"SLIPWAY_CAPTURE_URI": str(monitor.place), "SLIPWAY_BASELINE_URI": str(monitor.baseline)}
+    assert monitor.run("judge", "--dry-run") == 0
+    assert f"--baseline {monitor.baseline}" in monitor.said[-1]
+
+
+def test_outcomes_of_the_model_that_served_before_are_not_laid_to_the_new_one(
+    monitor: Monitor, capture: Capture
+) -> None:
+    outcomes = monitor.place / "outcomes"
+    outcomes.mkdir()
+    (outcomes / "a.jsonl").write_text(Outcome("x", "yes", "2026-11-20T11:30:00Z").to_line() + "\n")
+    monitor.environment = {
+        "SLIPWAY_CAPTURE_URI": str(capture()),
+        "SLIPWAY_OUTCOMES_URI": str(outcomes),
+        "SLIPWAY_BASELINES_URI": str(monitor.place / "baselines"),
+        "SLIPWAY_WINDOWS_URI": str(monitor.place / "windows"),
+        "output_path": str(monitor.place / "out"),
+    }
+    kept = []
+    for artifact in ("first", "second", "second"):
+        monitor.make_baseline(monitor.place / "baselines" / artifact / "baseline.json")
+        monitor.environment["SLIPWAY_SERVING"] = f"champion={artifact}"
+        assert monitor.run() == 0
+        kept.append(json.loads((monitor.place / "windows" / "serving" / "champion.json").read_text()))
+        monitor.now += timedelta(hours=1)
+    assert kept[0] == {"artifact": "first", "since": None}
+    assert kept[1] == kept[2] == {"artifact": "second", "since": "2026-11-20T12:00:00+00:00"}
 
 
 def test_one_of_several_processing_instances_leaves_its_part(monitor: Monitor, capture: Capture) -> None:
