@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from localaws import behind, budgets, features, jobs, operations, sagemaker
+from localaws import behind, budgets, component_metrics, features, jobs, operations, sagemaker
 from localaws.aws import Clients
 from localaws.clock import Clock, Mode
 from localaws.events.courier import Courier
@@ -65,11 +65,23 @@ def compose(settings: Settings, url: str, *, clock: Clock | None = None, runner:
         runner = local_runner(settings)
         closers.append(runner.close)
     processes = Processes(runner)
-    plane = Plane(settings, store, clock, processes, gateway, Clients(url), url, watch, courier, closers=closers)
+    plane = Plane(
+        settings,
+        store,
+        clock,
+        processes,
+        gateway,
+        Clients(url, enforce_iam=settings.enforce_iam),
+        url,
+        watch,
+        courier,
+        closers=closers,
+    )
     if clock.mode is not Mode.REAL and not settings.behind:
         closers.append(behind.follow(clock))
     gateway.register(sagemaker.service(plane))
     gateway.register(features.runtime(plane))
+    gateway.register(component_metrics.service(plane))
     gateway.register(budgets.service(plane))
     gateway.pages["/_localaws/interrupt"] = jobs.interruptions(plane)
     operations.install(plane)

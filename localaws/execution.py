@@ -347,6 +347,11 @@ class Execution:
     def body(self) -> Body:
         return resources.find(PIPELINE_EXECUTION, self.scope, self.arn).body
 
+    def _role(self) -> str | None:
+        """The pipeline's role: what its steps do, they do as this."""
+        found = self.plane.store.by_arn(self.body["PipelineArn"])
+        return found.body.get("RoleArn") if found else None
+
     def stop(self) -> None:
         self.stopped = True
         for pending in self.callbacks.values():
@@ -464,6 +469,7 @@ class Execution:
                 arguments=arguments,
                 definition=step.definition,
                 execution=self.arn,
+                role=self._role(),
                 values=self._values(),
                 stopping=lambda: self.stopped,
                 note=lambda metadata: self._change(step.name, Metadata=metadata),
@@ -561,7 +567,9 @@ class Execution:
 
     def _json_at(self, uri: str) -> Any:
         try:
-            return json.loads(Objects(self.plane.clients, self.scope.account, self.scope.region).read(uri))
+            return json.loads(
+                Objects(self.plane.clients, self.scope.account, self.scope.region, self._role()).read(uri)
+            )
         except Exception as error:
             raise ExpressionError(f"{uri} cannot be read as JSON: {error}") from error
 

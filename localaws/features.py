@@ -273,7 +273,7 @@ def flush(plane: Plane, scope: Scope, group: str) -> None:
     for item in waiting:
         moment = datetime.fromtimestamp(_instant(str(item.body["record"][row.body["EventTimeFeatureName"]])), UTC)
         hours.setdefault(moment.replace(minute=0, second=0, microsecond=0), []).append(item)
-    objects = Objects(plane.clients, scope.account, scope.region)
+    objects = Objects(plane.clients, scope.account, scope.region, row.body.get("RoleArn"))
     storage = row.body["OfflineStoreConfig"]["S3StorageConfig"]
     for hour, items in hours.items():
         name = f"{hour:year=%Y/month=%m/day=%d/hour=%H}/{hour:%Y%m%dT%H%M%SZ}_{_random(16)}.parquet"

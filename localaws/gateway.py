@@ -37,6 +37,8 @@ DEFAULT_REGION = "eu-west-1"
 CREDENTIAL = re.compile(
     r"(?:Credential=|X-Amz-Credential=)([^/%]+)(?:/|%2F)\d{8}(?:/|%2F)([^/%]*)(?:/|%2F)([^/%,]+)(?:/|%2F)"
 )
+MLFLOW_ARNS = ("x-mlflow-sm-tracking-server-arn", "x-sm-mlflow-app-arn")  # how clients name a managed MLflow
+MLFLOW_HEADERS = tuple(f"HTTP_{name.upper().replace('-', '_')}" for name in MLFLOW_ARNS)
 INVOCATIONS = {
     "/invocations": "InvokeEndpoint",
     "/async-invocations": "InvokeEndpointAsync",
@@ -147,6 +149,7 @@ class Gateway:
     behind: Application
     services: dict[str, Service] = field(default_factory=dict)
     pages: dict[str, Application] = field(default_factory=dict)  # by path prefix; the longest wins
+    others: dict[str, Operation] = field(default_factory=dict)  # services that have no model of operations, by name
     guards: list[Guard] = field(default_factory=list)  # asked before every call: an answer from one ends it
     account_of: Callable[[str], str | None] = lambda _access_key: None
 
@@ -193,6 +196,8 @@ class Gateway:
 
     def _operation(self, request: Request) -> Operation | None:
         """What answers the call; None when it is for what stands behind."""
+        if request.service in self.others:
+            return self.others[request.service]
         service = self.services.get(request.service)
         operation = service.operations.get(request.operation) if service else None
         if operation is None and service and service.complete and request.operation:
@@ -232,6 +237,8 @@ class Gateway:
         if "HTTP_SMITHY_PROTOCOL" in environ and (found := cbor.PATH.fullmatch(path)):
             service = self._targets.get(found[1], caller.signing_name)
             return Request(environ, caller, self.store, service=service, operation=found[2], protocol=cbor.PROTOCOL)
+        if any(name in environ for name in MLFLOW_HEADERS):
+            return Request(environ, caller, self.store, service="sagemaker-mlflow", protocol="rest-json")
         if path.startswith("/endpoints/"):
             operation = INVOCATIONS.get(path[path.rfind("/") :], "")
             return Request(

@@ -13,10 +13,13 @@ import queue
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from localaws import resources
 from localaws.board import Ended, Exited, Live
@@ -83,6 +86,7 @@ class Job:
     live: Live
     group: str  # its log group
     hosts: list[Host] = field(default_factory=list)
+    acts_as: str | None = None  # a role that its record does not name
     on_line: Callable[[str], None] = lambda _line: None
     on_tick: Callable[[], None] = lambda: None
 
@@ -91,8 +95,21 @@ class Job:
         return resources.find(self.kind, self.scope, self.name).body
 
     @property
+    def role(self) -> str | None:
+        """The role it acts as."""
+        return self.acts_as or self.body.get("RoleArn")
+
+    @property
     def objects(self) -> Objects:
-        return Objects(self.plane.clients, self.scope.account, self.scope.region)
+        return Objects(self.plane.clients, self.scope.account, self.scope.region, self.role)
+
+    @contextmanager
+    def moving(self, what: str) -> Iterator[None]:
+        """What S3 refuses while data is moved for the job fails it, with S3's reason."""
+        try:
+            yield
+        except (ClientError, NoObjectsError) as error:
+            raise JobFailedError(f"ClientError: {what} failed: {error}. It was tried as {self.role}.") from error
 
     def now(self) -> float:
         return self.plane.clock.now()
@@ -260,37 +277,30 @@ def fail_orphans(plane: Plane, kind: Kind, **ended: Any) -> None:
 
 def fetch_channel(job: Job, source: Mapping[str, Any], folder: str, *, what: str) -> None:
     """Put an S3 source into a folder of every host, whole or sharded by key."""
-    try:
+    with job.moving("Data download"):
         found = job.objects.find(source["S3Uri"], source.get("S3DataType", "S3Prefix"))
-    except NoObjectsError as error:
-        raise JobFailedError(f"ClientError: Data download failed: {error}") from error
-    if not found:
-        raise JobFailedError(f"ClientError: Data download failed: no objects under {source['S3Uri']} ({what})")
-    sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
-    for index, host in enumerate(job.hosts):
-        items = shard(found, index, len(job.hosts)) if sharded else found
-        job.objects.fetch(items, host.folder / folder)
+        if not found:
+            raise JobFailedError(f"ClientError: Data download failed: no objects under {source['S3Uri']} ({what})")
+        sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
+        for index, host in enumerate(job.hosts):
+            items = shard(found, index, len(job.hosts)) if sharded else found
+            job.objects.fetch(items, host.folder / folder)
 
 
 def environment(plane: Plane, scope: Scope, role: str, asked: Mapping[str, str], *, isolated: bool) -> dict[str, str]:
     """What the platform itself puts into a container's environment, and what the request adds."""
     base = {"AWS_REGION": scope.region, "AWS_DEFAULT_REGION": scope.region}
     if not isolated:
-        base |= {"AWS_ENDPOINT_URL": plane.url, **credentials(plane, scope, role)}
+        ours = {"AWS_ENDPOINT_URL": plane.url, "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT": plane.url}
+        base |= {**ours, **credentials(plane, scope, role)}
     return {**base, **asked}
 
 
 def credentials(plane: Plane, scope: Scope, role: str) -> dict[str, str]:
-    """The role's own session where permissions are enforced; else keys that only say which account this is."""
-    if not plane.settings.enforce_iam:
-        return {"AWS_ACCESS_KEY_ID": scope.account, "AWS_SECRET_ACCESS_KEY": "local"}
-    sts = plane.clients.get("sts", scope.account, scope.region)
-    given = sts.assume_role(RoleArn=role, RoleSessionName="SageMaker")["Credentials"]
-    return {
-        "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
-        "AWS_SESSION_TOKEN": given["SessionToken"],
-    }
+    """The keys of a role for a container's environment."""
+    keys = plane.clients.keys(scope.account, scope.region, role)
+    given = {"AWS_ACCESS_KEY_ID": keys.access_key, "AWS_SECRET_ACCESS_KEY": keys.secret}
+    return given | ({"AWS_SESSION_TOKEN": keys.token} if keys.token else {})
 
 
 def interruptions(plane: Plane) -> Application:

@@ -2,14 +2,14 @@
 
 moto keeps everything in memory. With a state folder each request that changes something is kept in SQLite with its time
 and the seed that its ids came from, and replayed in order at the next start, so that ids, ARNs and object times are the
-same as before. What is in transit is not kept: messages in queues and the publishing of them.
+same as before. What is in transit is not kept: messages in queues and the publishing of them. What a later change makes
+useless is dropped with it, in one transaction.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import random
 import re
 import sqlite3
 import threading
@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from typing_extensions import override
 from werkzeug.test import create_environ, run_wsgi_app
 from werkzeug.wrappers import Response as WsgiResponse
 
+from localaws import drawn
 from localaws.gateway import Application, Environ, StartResponse, read_body
+from localaws.superseded import Change, Superseded
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,29 @@ IN_TRANSIT = {
     "PublishBatch",
     "Invoke",
 }
+WITHOUT_EFFECT = {  # keys are used, nothing is changed
+    "Encrypt",
+    "Decrypt",
+    "ReEncrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "GenerateDataKeyPair",
+    "GenerateDataKeyPairWithoutPlaintext",
+    "GenerateMac",
+    "GenerateRandom",
+    "VerifyMac",
+    "Sign",
+    "Verify",
+}
 ACTION = re.compile(rb"(?:^|&)Action=(\w+)")
 KEPT = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "CONTENT_TYPE", "RAW_URI", "REQUEST_URI", "SCRIPT_NAME")
+
+
+WHOLE = "SELECT seed, at, head, body FROM changes ORDER BY seed"
+# Objects may be large, and what they hold does not matter to what is superseded.
+PUTS = """'%"REQUEST_METHOD": "PUT"%'"""
+SMALL = WHOLE.replace("body", f"CASE WHEN length(body) > 4000000 OR head LIKE {PUTS} THEN x'' ELSE body END")
+WORTH_PAGES = 1000  # fewer free pages than this are left for what comes next
 
 
 @dataclass(frozen=True)
@@ -53,6 +75,7 @@ class Entry:
     at: float
     head: Mapping[str, str]
     body: bytes
+    keys: tuple[bytes, ...] = ()  # made for it, where they cannot be drawn
 
 
 class Journal:
@@ -66,20 +89,48 @@ class Journal:
         self._file.execute(
             "CREATE TABLE IF NOT EXISTS changes (seed INTEGER PRIMARY KEY, at REAL, head TEXT, body BLOB)"
         )
+        self._file.execute("CREATE TABLE IF NOT EXISTS keys (seed INTEGER, place INTEGER, key BLOB)")
         self._lock = threading.Lock()
+        self._superseded = Superseded()
+        self._compact()
 
-    def entries(self) -> Iterable[Entry]:
-        for seed, at, head, body in self._file.execute("SELECT seed, at, head, body FROM changes ORDER BY seed"):
-            yield Entry(seed, at, json.loads(head), body)
+    def _compact(self) -> None:
+        """Drop what is of no use any more, and give the room back when most of the file is empty."""
+        gone: set[int] = set()
+        for entry in self.entries(SMALL):
+            gone |= self._superseded.by(Change(entry.seed, entry.at, entry.head, entry.body))
+        with self._file:
+            self._file.execute("BEGIN")
+            self._drop(gone)
+        (pages,) = self._file.execute("PRAGMA page_count").fetchone()
+        (free,) = self._file.execute("PRAGMA freelist_count").fetchone()
+        if free > max(pages // 2, WORTH_PAGES):
+            self._file.execute("VACUUM")  # whole or not at all, like any transaction
+
+    def entries(self, select: str = WHOLE) -> Iterable[Entry]:
+        keys: dict[int, list[bytes]] = {}
+        for seed, key in self._file.execute("SELECT seed, key FROM keys ORDER BY seed, place"):
+            keys.setdefault(seed, []).append(key)
+        for seed, at, head, body in self._file.execute(select):
+            yield Entry(seed, at, json.loads(head), body, tuple(keys.get(seed, ())))
 
     def next_seed(self) -> int:
         (last,) = self._file.execute("SELECT coalesce(max(seed), 0) FROM changes").fetchone()
         return last + 1
 
     def add(self, entry: Entry) -> None:
-        with self._lock:
-            values = (entry.seed, entry.at, json.dumps(entry.head), entry.body)
-            self._file.execute("INSERT INTO changes VALUES (?,?,?,?)", values)
+        gone = self._superseded.by(Change(entry.seed, entry.at, entry.head, entry.body))
+        with self._lock, self._file:
+            self._file.execute("BEGIN")
+            if entry.seed not in gone:
+                values = (entry.seed, entry.at, json.dumps(entry.head), entry.body)
+                self._file.execute("INSERT INTO changes VALUES (?,?,?,?)", values)
+                keys = [(entry.seed, place, key) for place, key in enumerate(entry.keys)]
+                self._file.executemany("INSERT INTO keys VALUES (?,?,?)", keys)
+            self._drop(gone)
+
+    def _drop(self, seeds: Iterable[int]) -> None:
+        self._file.executemany("DELETE FROM changes WHERE seed=?", [(seed,) for seed in seeds])
 
     def close(self) -> None:
         self._file.close()
@@ -87,7 +138,7 @@ class Journal:
 
 def keep(application: Application, journal: Journal, now: Callable[[], float]) -> Application:
     """`application`, whose changes are in the journal before anybody is told of them."""
-    draw_by_thread()
+    drawn.install()
     lock = threading.Lock()
     seeds = iter(range(journal.next_seed(), 1 << 62))
 
@@ -99,10 +150,10 @@ def keep(application: Application, journal: Journal, now: Callable[[], float]) -
         head = head_of(environ)
         with lock:  # in the journal changes stand in the order they were made
             seed, at = next(seeds), now()
-            _drawing.generator = random.Random(seed)  # noqa: S311  ids, not secrets
+            keys = drawn.begin(seed)
             chunks, status, headers = run_wsgi_app(application, environ, buffered=True)
             if int(status.split()[0]) < 400:
-                journal.add(Entry(seed, at, head, body))
+                journal.add(Entry(seed, at, head, body, tuple(keys)))
         return WsgiResponse(chunks, status, headers)(environ, start_response)
 
     return keeping
@@ -110,11 +161,11 @@ def keep(application: Application, journal: Journal, now: Callable[[], float]) -
 
 def replay(application: Application, journal: Journal, at: Callable[[float], None]) -> int:
     """Do every change again; tells how many."""
-    draw_by_thread()
+    drawn.install()
     count = 0
     for entry in journal.entries():
         at(entry.at)
-        _drawing.generator = random.Random(entry.seed)  # noqa: S311
+        drawn.begin(entry.seed, entry.keys)
         environ = environ_of(entry)
         try:
             run_wsgi_app(application, environ, buffered=True)
@@ -130,7 +181,7 @@ def changes(environ: Environ, body: bytes) -> bool:
     if method in {"GET", "HEAD", "OPTIONS"}:
         return False
     action = action_of(environ, body)
-    return action not in IN_TRANSIT and not READS.match(action)
+    return action not in IN_TRANSIT | WITHOUT_EFFECT and not READS.match(action)
 
 
 def action_of(environ: Environ, body: bytes) -> str:
@@ -163,33 +214,3 @@ def environ_of(entry: Entry) -> Environ:
         "CONTENT_LENGTH": str(len(entry.body)),
     }
     return environ
-
-
-# --- moto's randomness, per thread ----------------------------------------------------------------------------------
-
-_drawing = threading.local()
-
-
-def draw_by_thread() -> None:
-    """Let each thread draw from a generator of its own, so that a change's ids depend on its seed alone."""
-    from moto.moto_api._internal import mock_random
-    from moto.moto_api._internal.moto_random import MotoRandom
-
-    class ByThread(MotoRandom):
-        @override
-        def random(self) -> float:
-            return _generator().random()
-
-        @override
-        def getrandbits(self, k: int, /) -> int:
-            return _generator().getrandbits(k)
-
-    if type(mock_random) is MotoRandom:
-        mock_random.__class__ = ByThread
-
-
-def _generator() -> random.Random:
-    found: random.Random | None = getattr(_drawing, "generator", None)
-    if found is None:
-        found = _drawing.generator = random.Random()  # noqa: S311
-    return found

@@ -53,10 +53,11 @@ def shard(found: list[Stored], index: int, count: int) -> list[Stored]:
 
 
 class Objects:
-    """S3 as one account and region sees it."""
+    """S3 as one account and region sees it, or as one role does where permissions are enforced."""
 
-    def __init__(self, clients: Clients, account: str, region: str) -> None:
-        self._s3 = clients.get("s3", account, region)
+    def __init__(self, clients: Clients, account: str, region: str, role: str | None = None) -> None:
+        self._s3 = clients.get("s3", account, region, role)
+        self.role = role
 
     def find(self, uri: str, kind: str = "S3Prefix") -> list[Stored]:
         """The objects below a prefix, or those a manifest lists; folders' own placeholders are left out."""

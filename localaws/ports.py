@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -52,6 +52,10 @@ class Runner(Protocol):
     """Starts containers' programs. A spec that cannot start raises `RunError` with the reason."""
 
     def run(self, spec: RunSpec) -> Running: ...
+
+    def program(self, name: str, argv: Sequence[str], environment: Mapping[str, str], folder: Path) -> Running:
+        """Start a program of this machine that is no container's, in a folder; it ends with the server too."""
+        ...
 
 
 class RunError(Exception):

@@ -181,7 +181,8 @@ class Processing:
                     continue
                 self.sent[file] = changed
                 uri = join(output["S3Uri"], file.relative_to(folder).as_posix())
-                self.job.objects.send(file, uri, key_id=key_id)
+                with self.job.moving("Output upload"):
+                    self.job.objects.send(file, uri, key_id=key_id)
 
     def _close(self, status: str, **members: Any) -> None:
         self.job.note(ProcessingJobStatus=status, ProcessingEndTime=self.job.now(), **members)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from localaws import (
     cards,
+    component_metrics,
     endpoints,
     execution,
     features,
@@ -41,6 +42,7 @@ def service(plane: Plane) -> Service:
 
 MODULES = (
     (stored, "stored"),
+    (component_metrics, "stored"),
     (models, "stored"),
     (registry, "stored"),
     (cards, "stored"),

@@ -48,6 +48,7 @@ class Run:
     arguments: Body
     definition: Body
     execution: str  # its ARN
+    role: str | None  # the pipeline's own: what its steps do, they do as this
     values: expressions.Values
     stopping: Callable[[], bool]
     note: Callable[[Body], None]  # shows metadata as soon as it is known
@@ -55,7 +56,7 @@ class Run:
 
     @property
     def client(self) -> Any:
-        return self.plane.clients.get("sagemaker", self.scope.account, self.scope.region)
+        return self.plane.clients.get("sagemaker", self.scope.account, self.scope.region, self.role)
 
     def named(self, member: str, limit: int = 63) -> str:
         """A name of its own for what the step creates; a name in its arguments is a prefix."""
@@ -90,7 +91,7 @@ class JobStep:
         metadata = {self.shown: {"Arn": arn}}
         run.note(metadata)
         self._wait(run, arn, name)
-        body = getattr(run.client, f"describe_{snake(self.noun)}")(**{name_member: name})
+        body = call(run, f"describe_{snake(self.noun)}", **{name_member: name})
         status = body[f"{self.noun}Status"]
         if status == "Stopped" and run.stopping():
             raise StepStoppedError
@@ -110,8 +111,12 @@ class JobStep:
     def _properties(self, run: Run, name: str, body: Body) -> Body:
         if self.noun != "HyperParameterTuningJob":
             return body
-        listed = run.client.list_training_jobs_for_hyper_parameter_tuning_job(
-            HyperParameterTuningJobName=name, SortBy="FinalObjectiveMetricValue", MaxResults=100
+        listed = call(
+            run,
+            "list_training_jobs_for_hyper_parameter_tuning_job",
+            HyperParameterTuningJobName=name,
+            SortBy="FinalObjectiveMetricValue",
+            MaxResults=100,
         )["TrainingJobSummaries"]
         return {**body, "TrainingJobSummaries": listed}
 
@@ -119,19 +124,19 @@ class JobStep:
 def model(run: Run) -> Done:
     name = run.named("ModelName")
     arn = call(run, "create_model", **{**run.arguments, "ModelName": name})["ModelArn"]
-    return Done({"Model": {"Arn": arn}}, plain(run.client.describe_model(ModelName=name)))
+    return Done({"Model": {"Arn": arn}}, plain(call(run, "describe_model", ModelName=name)))
 
 
 def register_model(run: Run) -> Done:
     arn = call(run, "create_model_package", **run.arguments)["ModelPackageArn"]
-    properties = plain(run.client.describe_model_package(ModelPackageName=arn))
+    properties = plain(call(run, "describe_model_package", ModelPackageName=arn))
     return Done({"RegisterModel": {"Arn": arn}}, properties)
 
 
 def endpoint_config(run: Run) -> Done:
     name = run.named("EndpointConfigName")
     arn = call(run, "create_endpoint_config", **{**run.arguments, "EndpointConfigName": name})["EndpointConfigArn"]
-    return Done({"EndpointConfig": {"Arn": arn}}, plain(run.client.describe_endpoint_config(EndpointConfigName=name)))
+    return Done({"EndpointConfig": {"Arn": arn}}, plain(call(run, "describe_endpoint_config", EndpointConfigName=name)))
 
 
 def endpoint(run: Run) -> Done:
@@ -143,7 +148,7 @@ def endpoint(run: Run) -> Done:
     metadata = {"Endpoint": {"Arn": arn}}
     run.note(metadata)
     while True:
-        body = run.client.describe_endpoint(EndpointName=name)
+        body = call(run, "describe_endpoint", EndpointName=name)
         if body["EndpointStatus"] == "InService":
             if body["EndpointConfigName"] != run.arguments["EndpointConfigName"]:
                 raise StepFailedError(f"ClientError: {body.get('FailureReason', 'the update was rolled back')}")
@@ -180,7 +185,7 @@ def callback(run: Run) -> Done:
         "status": "Executing",
         "stepName": run.name,
     }
-    sqs = run.plane.clients.get("sqs", run.scope.account, run.scope.region)
+    sqs = run.plane.clients.get("sqs", run.scope.account, run.scope.region, run.role)
     sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(message))
     pending.event.wait()
     answer = pending.answer
@@ -196,7 +201,7 @@ def callback(run: Run) -> Done:
 def function(run: Run) -> Done:
     """A Lambda step: its answer's keys are the step's output parameters."""
     arn = run.definition["FunctionArn"]
-    client = run.plane.clients.get("lambda", run.scope.account, run.scope.region)
+    client = run.plane.clients.get("lambda", run.scope.account, run.scope.region, run.role)
     answer = client.invoke(FunctionName=arn, Payload=json.dumps(run.arguments).encode())
     payload = answer["Payload"].read()
     if answer.get("FunctionError"):

@@ -52,7 +52,7 @@ def operations(plane: Plane) -> Mapping[str, Operation]:
 def create(plane: Plane, request: Request) -> dict[str, Any]:
     params = request.params
     check(params)
-    check_channels(Objects(plane.clients, request.account, request.region), params)
+    check_channels(Objects(plane.clients, request.account, request.region, params["RoleArn"]), params)
     return {"TrainingJobArn": start(plane, request.scope, params).arn}
 
 
@@ -332,29 +332,32 @@ class Training:
     def _send(self, folders: list[Any], what: str, *, always: bool) -> str:
         config = self.asked["OutputDataConfig"]
         key_id = config.get("KmsKeyId")
-        if config.get("CompressionType", "GZIP") == "NONE":
-            for folder in folders:
-                self.job.objects.send_folder(folder, join(self._base(), what), key_id=key_id)
-            return join(self._base(), what) + "/"
-        path = self.job.hosts[0].folder / f"{what}.tar.gz"
-        if archive(folders, path) or always:
-            self.job.objects.send(path, join(self._base(), path.name), key_id=key_id)
-        return join(self._base(), path.name)
+        with self.job.moving("Artifact upload"):
+            if config.get("CompressionType", "GZIP") == "NONE":
+                for folder in folders:
+                    self.job.objects.send_folder(folder, join(self._base(), what), key_id=key_id)
+                return join(self._base(), what) + "/"
+            path = self.job.hosts[0].folder / f"{what}.tar.gz"
+            if archive(folders, path) or always:
+                self.job.objects.send(path, join(self._base(), path.name), key_id=key_id)
+            return join(self._base(), path.name)
 
     def _fetch_checkpoints(self) -> None:
         config = self.asked.get("CheckpointConfig")
         if not config:
             return
-        found = self.job.objects.find(config["S3Uri"])
-        for host in self.job.hosts:
-            self.job.objects.fetch(found, host.folder / _checkpoints(config))
+        with self.job.moving("Checkpoint download"):
+            found = self.job.objects.find(config["S3Uri"])
+            for host in self.job.hosts:
+                self.job.objects.fetch(found, host.folder / _checkpoints(config))
 
     def _send_checkpoints(self) -> None:
         config = self.asked.get("CheckpointConfig")
         if not config:
             return
-        for host in self.job.hosts:
-            self.job.objects.send_folder(host.folder / _checkpoints(config), config["S3Uri"])
+        with self.job.moving("Checkpoint upload"):
+            for host in self.job.hosts:
+                self.job.objects.send_folder(host.folder / _checkpoints(config), config["S3Uri"])
 
     # --- the record
 

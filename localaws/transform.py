@@ -23,7 +23,7 @@ from localaws.gateway import Operation, Request
 from localaws.jobs import Job, JobFailedError
 from localaws.kinds import MODEL, TRANSFORM_JOB
 from localaws.logs import LogStream
-from localaws.objects import NoObjectsError, Stored, join, shard
+from localaws.objects import Stored, join, shard
 from localaws.plane import Plane
 from localaws.ports import RunError, Running, RunSpec
 from localaws.store import Body
@@ -249,10 +249,9 @@ class Transform:
         """Bring servers up and let each host work its share; tells what failed."""
         job = self.job
         source = self.asked["TransformInput"]["DataSource"]["S3DataSource"]
-        try:
+        job.acts_as = read_model(job.scope, self.asked["ModelName"]).role
+        with job.moving("Data download"):
             inputs = job.objects.find(source["S3Uri"], source["S3DataType"])
-        except NoObjectsError as error:
-            raise JobFailedError(f"ClientError: Data download failed: {error}") from error
         if not inputs:
             raise JobFailedError(f"ClientError: No objects found under {source['S3Uri']}.")
         servers = self._servers()
@@ -315,7 +314,8 @@ class Transform:
         """All records of one object; its output is written only when each of them was answered."""
         asked, output = self.asked, self.asked["TransformOutput"]
         split = asked["TransformInput"].get("SplitType", "None")
-        data = self.job.objects.read(f"s3://{item.bucket}/{item.key}")
+        with self.job.moving("Data download"):
+            data = self.job.objects.read(f"s3://{item.bucket}/{item.key}")
         records = records_of(data, split)
         limit = (self.plan["MaxPayloadInMB"] or 1024) * MEGABYTE
         many = self.plan["BatchStrategy"] == "MultiRecord" and split != "None"
@@ -328,7 +328,8 @@ class Transform:
         glue = b"\n" if output.get("AssembleWith") == "Line" else b""
         body = glue.join(answers) + glue
         uri = join(output["S3OutputPath"], f"{item.relative}.out")
-        self.job.objects.write(uri, body, key_id=output.get("KmsKeyId"))
+        with self.job.moving("Output upload"):
+            self.job.objects.write(uri, body, key_id=output.get("KmsKeyId"))
 
     def _ask(self, server: Server, batch: list[bytes]) -> bytes:
         content_type = self.asked["TransformInput"].get("ContentType", "application/octet-stream")

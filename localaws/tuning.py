@@ -49,7 +49,9 @@ def create(plane: Plane, request: Request) -> dict[str, Any]:
     definitions = definitions_of(params)
     for definition in definitions:
         check(params["HyperParameterTuningJobConfig"], definition)
-        training.check_channels(Objects(plane.clients, request.account, request.region), definition)
+        training.check_channels(
+            Objects(plane.clients, request.account, request.region, definition["RoleArn"]), definition
+        )
     body: Body = {
         **resources.without(params, "Tags"),
         "HyperParameterTuningJobStatus": "InProgress",

@@ -13,7 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 UNLOCKED = {"tools", "dev"}
-APART = {"tensorflow", "rules"}  # disagree with the others about a dependency: each has an environment of its own
+# These disagree with the others about a dependency: each has an environment of its own.
+APART = {"mlflow", "rules", "sagemaker-sdk", "tensorflow"}
 
 
 def compile_group(group: str, held_to: Path | None) -> None:

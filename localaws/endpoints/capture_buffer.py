@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -38,7 +39,7 @@ class Batch:
 class CaptureBuffer:
     """Gathers the capture of one endpoint."""
 
-    def __init__(self, plane: Plane, objects: Objects, endpoint: str) -> None:
+    def __init__(self, plane: Plane, objects: Callable[[], Objects], endpoint: str) -> None:
         self._plane, self._objects, self._endpoint = plane, objects, endpoint
         self._batches: dict[Place, Batch] = {}
         self._lock = threading.Lock()
@@ -74,7 +75,7 @@ class CaptureBuffer:
         bucket, path = key(place.rules, self._endpoint, place.variant, batch.began)
         body = ("\n".join(batch.lines) + "\n").encode()
         try:
-            self._objects.write(
+            self._objects().write(
                 f"s3://{bucket}/{path}", body, key_id=place.rules.kms_key, content_type="application/jsonl"
             )
         except Exception:  # capture never breaks serving, but it must not fail in silence either

@@ -28,8 +28,8 @@ class LiveEndpoint:
         self.plane, self.scope, self.name = plane, scope, name
         self.fleets: list[Fleet] = []
         self.routes: Routes[Variant] = Routes()
-        self.objects = Objects(plane.clients, scope.account, scope.region)
-        self.captured = CaptureBuffer(plane, self.objects, name)
+        self.role: str | None = None  # of the model that serves: what it reads and writes, it does as this
+        self.captured = CaptureBuffer(plane, lambda: self.objects, name)
         self.sessions: dict[str, tuple[Variant, str]] = {}  # session id -> where it lives
         self.serving = threading.Event()  # set once there is something to route to
         self.nudge = plane.clock.event()  # wakes a deployment that bakes
@@ -38,6 +38,10 @@ class LiveEndpoint:
     @property
     def place(self) -> tuple[str, str, str]:
         return self.scope.account, self.scope.region, self.name
+
+    @property
+    def objects(self) -> Objects:
+        return Objects(self.plane.clients, self.scope.account, self.scope.region, self.role)
 
     # -- traffic ------------------------------------------------------------------------------------------------------
 
@@ -50,6 +54,7 @@ class LiveEndpoint:
         """Give each fleet its share of the traffic; requests see the old table or the new one."""
         for fleet, share in zip(self.fleets, shares, strict=True):
             fleet.share = share
+        self.role = next((variant.model.role for variant in self.fleet.variants.values()), self.role)
         self.reroute()
         self.serving.set()
 

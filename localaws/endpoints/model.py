@@ -129,11 +129,11 @@ class ModelFiles:
             return
         try:
             found = self._objects.find(uri)
-        except NoObjectsError as error:
-            raise ModelDataError(f"Could not find model data at {uri}. {error}") from error
-        if not found:
-            raise ModelDataError(f"Could not find model data at {uri}.")
-        self._objects.fetch(found, folder)
+            if not found:
+                raise ModelDataError(f"Could not find model data at {uri}.")
+            self._objects.fetch(found, folder)
+        except (ClientError, NoObjectsError) as error:
+            raise self._unreachable(uri, error) from error
 
     def unpack(self, uri: str, folder: Path) -> None:
         """Fetch a tar.gz and unpack it."""
@@ -143,11 +143,14 @@ class ModelFiles:
             packed.write_bytes(self._objects.read(uri))
             unpack(packed, folder)
         except ClientError as error:
-            raise ModelDataError(
-                f"Could not find model data at {uri}. Please ensure the role has access to the object. "
-                f"({error.response['Error'].get('Code')})"
-            ) from error
+            raise self._unreachable(uri, error) from error
         except Exception as error:
             raise ModelDataError(f"The model data at {uri} is not a tar.gz that can be unpacked: {error}.") from error
         finally:
             packed.unlink(missing_ok=True)
+
+    def _unreachable(self, uri: str, error: Exception) -> ModelDataError:
+        return ModelDataError(
+            f'Could not access model data at {uri}. Please ensure that the role "{self._objects.role or ""}" exists'
+            f' and that it has "s3:GetObject" permissions on the object. ({error})'
+        )

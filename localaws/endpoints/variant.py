@@ -28,7 +28,7 @@ class Variant:
         self.weight: float = config.get("InitialVariantWeight", 1.0)
         self.wanted = _first_count(config)
         self.meter = Meter(site)
-        self.objects = Objects(site.plane.clients, site.scope.account, site.scope.region)
+        self.objects = Objects(site.plane.clients, site.scope.account, site.scope.region, model.role)
         self.files = ModelFiles(self.objects, root / "files")
         self._root = root
         self._least = (config.get("RoutingConfig") or {}).get("RoutingStrategy") != "RANDOM"

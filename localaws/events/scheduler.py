@@ -62,7 +62,7 @@ class Scheduler:
         metrics.put(metric_key("AWS/Scheduler", "InvocationAttemptCount", dimensions), [(1.0, 1.0)], unit="Count")
         try:
             payload = _with_context(target.get("Input", "{}"), row, at)
-            self.targets.deliver(Delivery(scope.account, scope.region, target, payload))
+            self.targets.deliver(Delivery(scope.account, scope.region, target, payload, buries_as=target["RoleArn"]))
         except Exception as error:  # noqa: BLE001  the schedule goes on whatever its target does
             log.warning("schedule %s could not call %s: %s", row.name, target["Arn"], error)
             metrics.put(metric_key("AWS/Scheduler", "TargetErrorCount", dimensions), [(1.0, 1.0)], unit="Count")

@@ -45,6 +45,7 @@ class Delivery:
     target: Mapping[str, Any]
     payload: str
     pick: Callable[[str], str] = str  # what a parameter such as `$.detail.name` means
+    buries_as: str | None = None  # the role that what fails is sent to a dead-letter queue as
 
 
 Way = Callable[["Targets", Delivery], None]
@@ -70,7 +71,7 @@ class Targets:
 
     def client(self, service: str, delivery: Delivery, arn: str = "") -> Any:
         region = arn.split(":")[3] if arn else ""
-        return self.clients.get(service, delivery.account, region or delivery.region)
+        return self.clients.get(service, delivery.account, region or delivery.region, delivery.target.get("RoleArn"))
 
     def _to_dead_letters(self, delivery: Delivery, queue: str, error: Exception) -> None:
         attributes = {
@@ -78,7 +79,8 @@ class Targets:
             "ERROR_MESSAGE": str(error)[:1024],
             "TARGET_ARN": delivery.target["Arn"],
         }
-        self.client("sqs", delivery, queue).send_message(
+        sqs = self.clients.get("sqs", delivery.account, queue.split(":")[3], delivery.buries_as)
+        sqs.send_message(
             QueueUrl=queue_url(self.clients.url, queue),
             MessageBody=delivery.payload,
             MessageAttributes={

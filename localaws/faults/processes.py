@@ -4,6 +4,8 @@ import fnmatch
 import os
 import signal
 import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from localaws.ports import Runner, Running, RunSpec
 
@@ -17,10 +19,15 @@ class Processes:
         self._lock = threading.Lock()
 
     def run(self, spec: RunSpec) -> Running:
-        running = self._runner.run(spec)
+        return self._remembered(spec.name, self._runner.run(spec))
+
+    def program(self, name: str, argv: Sequence[str], environment: Mapping[str, str], folder: Path) -> Running:
+        return self._remembered(name, self._runner.program(name, argv, environment, folder))
+
+    def _remembered(self, name: str, running: Running) -> Running:
         with self._lock:
             self._forget_ended()
-            self._running[spec.name] = running
+            self._running[name] = running
         return running
 
     def names(self) -> list[str]:

@@ -10,7 +10,7 @@ import botocore.session
 from botocore import xform_name
 
 from localaws import wire
-from localaws.gateway import Request
+from localaws.gateway import MLFLOW_ARNS, Request
 
 PREFIXES = {"monitoring": "cloudwatch", "email": "ses"}  # where IAM calls a service otherwise than its signatures do
 MODELS = {"monitoring": "cloudwatch", "email": "ses", "execute-api": "apigateway"}  # and botocore
@@ -93,6 +93,34 @@ PASSED = {
     "firehose": "firehose.amazonaws.com",
 }
 ROLES = {"RoleArn", "ExecutionRoleArn", "roleArn", "RoleARN", "Role", "role", "executionRoleArn", "serviceRole"}
+MLFLOW = {  # the paths of MLflow's API by the action that allows them
+    "experiments/create": "CreateExperiment",
+    "experiments/delete": "DeleteExperiment",
+    "experiments/get": "GetExperiment",
+    "experiments/get-by-name": "GetExperimentByName",
+    "experiments/search": "SearchExperiments",
+    "experiments/set-experiment-tag": "SetExperimentTag",
+    "experiments/update": "UpdateExperiment",
+    "runs/create": "CreateRun",
+    "runs/delete": "DeleteRun",
+    "runs/get": "GetRun",
+    "runs/log-batch": "LogBatch",
+    "runs/log-inputs": "LogInputs",
+    "runs/log-metric": "LogMetric",
+    "runs/log-model": "LogModel",
+    "runs/log-parameter": "LogParam",
+    "runs/search": "SearchRuns",
+    "runs/set-tag": "SetTag",
+    "runs/update": "UpdateRun",
+    "artifacts/list": "ListArtifacts",
+    "metrics/get-history": "GetMetricHistory",
+    "registered-models/create": "CreateRegisteredModel",
+    "registered-models/get": "GetRegisteredModel",
+    "registered-models/search": "SearchRegisteredModels",
+    "model-versions/create": "CreateModelVersion",
+    "model-versions/get": "GetModelVersion",
+    "model-versions/search": "SearchModelVersions",
+}
 READS = ("Describe", "List", "Get", "Delete", "Search")
 
 
@@ -121,6 +149,8 @@ def call_of(request: Request) -> Call:
 
 def _operation(request: Request, signed: str) -> str:
     """The operation of a call that is not ours: out of its form, or out of its path."""
+    if signed == "sagemaker-mlflow":
+        return MLFLOW.get(request.path.partition("/mlflow/")[2].rstrip("/"), "AccessUI")
     found = re.search(r"(?:^|&)Action=(\w+)", request.body.decode(errors="replace"))
     if found:
         return found[1]
@@ -159,6 +189,8 @@ def _protocol(signed: str) -> str:
 def _resources(request: Request, service: str, operation: str, params: Mapping[str, Any]) -> tuple[str, ...] | None:
     if f"{service}:{operation}" in WITHOUT_RESOURCE:
         return ("*",)
+    if service == "sagemaker-mlflow":
+        return tuple(request.headers[name] for name in MLFLOW_ARNS if name in request.headers) or None
     if service == "sagemaker":
         return tuple(_sagemaker(request, operation, params)) or ("*",)
     if service not in NAMED:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from localaws.ports import RunError, Running, RunSpec
-from localaws.runner.backends import Backend, choose_backend
+from localaws.runner.backends import Backend, Command, choose_backend
 from localaws.runner.environments import Environments, GivenInterpreter, LockedEnvironments
 from localaws.runner.images import find_image
 from localaws.runner.warden import Warden
@@ -64,6 +64,9 @@ class LocalRunner:
     def run(self, spec: RunSpec) -> Running:
         command = self.backend.command(spec, find_image(spec.image, self._roots))
         return self.warden.start(spec.name, command)
+
+    def program(self, name: str, argv: Sequence[str], environment: Mapping[str, str], folder: Path) -> Running:
+        return self.warden.start(name, Command(tuple(argv), environment, folder))
 
     def close(self) -> None:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,9 @@ class Instant:
     """A runner whose programs take no time."""
 
     def run(self, spec: RunSpec) -> Running:  # noqa: ARG002
+        return Ended()
+
+    def program(self, name: str, argv: Sequence[str], environment: Mapping[str, str], folder: Path) -> Running:  # noqa: ARG002
         return Ended()
 
 
