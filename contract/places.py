@@ -18,6 +18,7 @@ MULTI_MODEL = "SAGEMAKER_MULTI_MODEL"
 MODEL_SERVER_WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 TRAINING_JOB_NAME = "TRAINING_JOB_NAME"
+ARTIFACT_HASH = "SLIPWAY_ARTIFACT_HASH"  # of a serving container: which artifact it answers from
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,11 @@ def baselines_prefix(model: str) -> str:
 def capture_prefix(endpoint: str, variant: str | None = None) -> str:
     """SageMaker itself appends <endpoint>/<variant>/yyyy/mm/dd/hh below the destination it is given."""
     return f"capture/{endpoint}/" + (f"{variant}/" if variant else "")
+
+
+def slice_prefix(endpoint: str, config: str) -> str:
+    """The records that one endpoint configuration answered."""
+    return f"{capture_prefix(endpoint)}{config}/"
 
 
 def outcomes_prefix(endpoint: str) -> str:

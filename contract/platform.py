@@ -25,7 +25,6 @@ class ModelOutputs:
     training_pipeline: str
     monitor_pipeline: str | None
     endpoint: str | None
-    endpoint_config: str | None
     dashboard: str
     alarms: tuple[str, ...]
 

@@ -77,7 +77,7 @@ class Rollout:
     percent: int = 10
     bake_seconds: int = 600
     termination_wait_seconds: int = 0
-    alarms: tuple[str, ...] = ("errors", "latency", "prediction_drift")
+    alarms: tuple[str, ...] = ("errors", "latency", "canary_drift", "canary_loss")
 
     def __post_init__(self) -> None:
         if self.strategy not in get_args(Strategy):
@@ -105,6 +105,8 @@ class Release:
     experiment: str | None = None
     shadow: Variant | None = None
     reason: str = ""
+    rejected: Package | None = None
+    """What was rolled back last; it stays declared until the next release, so that nothing is left to clear away."""
 
     def __post_init__(self) -> None:
         if self.state not in get_args(State):
@@ -135,6 +137,7 @@ class Release:
             "experiment": self.experiment,
             "shadow": self.shadow.to_json() if self.shadow else None,
             "reason": self.reason,
+            "rejected": self.rejected.to_json() if self.rejected else None,
         }
 
     @classmethod
@@ -148,6 +151,7 @@ class Release:
             experiment=fields.get("experiment"),
             shadow=Variant.from_json(fields["shadow"]) if fields.get("shadow") else None,
             reason=fields.get("reason", ""),
+            rejected=Package.from_json(fields["rejected"]) if fields.get("rejected") else None,
         )
 
 

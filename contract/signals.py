@@ -23,6 +23,7 @@ PIPELINES = "AWS/Sagemaker/ModelBuildingPipeline"
 
 ENDPOINT = ("EndpointName",)
 VARIANT = ("EndpointName", "VariantName")
+SLICE = ("EndpointName", "VariantName", "EndpointConfigName")  # one configuration: the canary's share of a rollout
 FEATURE = ("EndpointName", "VariantName", "Feature")
 EXPERIMENT = ("EndpointName", "Experiment")
 
@@ -129,6 +130,17 @@ TABLE: tuple[Signal, ...] = (
         "quality_loss", OURS, "QualityAlarm", VARIANT, "None", "Maximum", "1 when quality is surely below its threshold.",
         Watch(AT_LEAST, 1, period_seconds=HOUR),
         "On known outcomes the model is worse than its threshold, beyond chance.",
+    ),
+    # What guards a rollout: the canary's own answers.
+    Signal(
+        "canary_drift", OURS, "CanaryPredictionDrift", SLICE, "None", "Maximum", "1 when the canary's predictions leave its baseline and the old fleet's do not.",
+        Watch(AT_LEAST, 1),
+        "The new version answers otherwise than when it was validated: it is rolled back.",
+    ),
+    Signal(
+        "canary_loss", OURS, "CanaryQualityLoss", SLICE, "None", "Maximum", "1 when the canary is surely wrong more often than the old fleet.",
+        Watch(AT_LEAST, 1),
+        "On known outcomes the new version is worse than the one it replaces: it is rolled back.",
     ),
     # What an experiment says.
     Signal(

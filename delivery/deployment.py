@@ -89,11 +89,20 @@ class Deployment:
             return self.keep(after, Scale(variant, instances), {})
 
     def rollback(self, reason: str) -> Release:
-        """Go back at once, to a configuration that is kept for this; the registry is not asked."""
+        """Go back at once, to a configuration that is kept for this; neither registry nor engine is asked.
+
+        The intent stands in the file before the endpoint moves, the evidence follows it: a kill in between is finished
+        and recorded by the next command.
+        """
         with self.environment.releases.changing():
-            after = self.go_back(decide(self.release(), Rollback(reason)))
-            self.keep(after, Rollback(reason), {})
-        return self.tidy(after)
+            before = self.release()
+            after = decide(before, Rollback(reason))
+            live = self.must_live()
+            self.environment.releases.put(self.model, after)
+            after = self.go_back(after, live)
+            self.environment.releases.put(self.model, after)
+            self.record(after, verb(Rollback), reason, {"before": identity(before)} if before else {})
+        return self.tidy(after) if before is not None and before.state == "experiment" else after
 
     # How it is carried out.
 
@@ -110,6 +119,7 @@ class Deployment:
         with self.environment.releases.changing():
             release = self.release()
             if release is not None:
+                self.resume(release)
                 release = self.settle(release)
             yield release
 
@@ -119,18 +129,29 @@ class Deployment:
 
     def keep(self, release: Release, command: Command, inputs: Mapping[str, str]) -> Release:
         """Write the decision: into the ledger, then into the file."""
-        why = getattr(command, "reason", "") or release.reason
         before = self.release()
         came_from = {"before": identity(before)} if before else {}
-        self.environment.record(
-            verb(command), self.model, why, inputs={**inputs, **came_from}, outputs={"release": identity(release)}
-        )
+        why = getattr(command, "reason", "") or release.reason
+        self.record(release, verb(command), why, {**inputs, **came_from})
         self.environment.releases.put(self.model, release)
         return release
+
+    def record(self, release: Release, what: str, why: str, inputs: Mapping[str, str]) -> None:
+        self.environment.record(what, self.model, why, inputs=inputs, outputs={"release": identity(release)})
+
+    def resume(self, release: Release) -> None:
+        """Say in the ledger what a killed command left unsaid: a decision not carried out, or one not recorded."""
+        said = self.environment.last_release(self.model)
+        if said is not None and said != identity(release):
+            why = f"a command ended before its time; the release is {release.state}: {release.reason or 'as before'}"
+            self.tell(f"{why}; this is recorded now")
+            self.record(release, "resume", why, {"before": said})
 
     def settle(self, release: Release) -> Release:
         """Bring file and endpoint together, whatever happened in between."""
         wanted = self.environment.plan(self.model, release).config_name
+        if release.state == "rolled_back":
+            release = self.returned(release, wanted)
         live = self.reach(release, wanted)
         if live.config != wanted:
             return self.fallen_back(release, live, wanted)
@@ -139,6 +160,14 @@ class Deployment:
             return self.keep(decide(release, FinishRollout()), FinishRollout(), {})
         self.environment.releases.put(self.model, release)
         return release
+
+    def returned(self, release: Release, wanted: str) -> Release:
+        """A rollback that was begun is finished without any engine, as it would have been."""
+        live = self.live()
+        if live is None or live.config == wanted or not self.config_exists(wanted):
+            return release
+        self.tell(f"{self.model} is to be rolled back to {wanted}: serving it")
+        return self.go_back(release, live)
 
     def reach(self, release: Release, wanted: str) -> Live:
         """Wait for a change that is under way; where none leads to the release, bring the environment up once."""
@@ -161,27 +190,32 @@ class Deployment:
             )
         reason = live.reason or "the endpoint went back by itself"
         self.tell(f"rolled back by itself: {reason}")
-        after = self.keep(decide(with_live(release, live), FailRollout(reason)), FailRollout(reason), {})
-        return self.tidy(after)
+        after = decide(with_live(release, live), FailRollout(reason))
+        aim(self.environment.client("cloudwatch"), self.guards(after), live.config)
+        return self.keep(after, FailRollout(reason), {})
 
-    def go_back(self, after: Release) -> Release:
-        """Serve the kept configuration of a release; during a rollout, raise the rollout's own alarm instead."""
+    def must_live(self) -> Live:
         live = self.live()
         if live is None:
             raise RefusedError(f"{self.model} has no endpoint to roll back: `slipway up`. Nothing was changed.")
+        return live
+
+    def go_back(self, after: Release, live: Live) -> Release:
+        """Serve the kept configuration of a release; during a rollout, raise the rollout's own alarm instead."""
         wanted = self.environment.plan(self.model, after).config_name
         if not live.settled:
             self.raise_guard(after)
             live = self.endpoint.settle()
         if live.config == wanted:
-            return after
+            aim(self.environment.client("cloudwatch"), self.guards(after), wanted)
+            return with_live(after, live)
         if not self.config_exists(wanted):
             raise DeploymentError(f"configuration {wanted} is not there any more: deploy the earlier version again.")
         after = dataclasses.replace(after, rollout=dataclasses.replace(after.rollout, strategy="all-at-once"))
+        self.environment.releases.put(self.model, after)  # the next preview finds the policy that was used
         names = self.guards(after)
         aim(self.environment.client("cloudwatch"), names, wanted)
-        self.endpoint.serve_config(wanted, deployment_config(after.rollout, names))
-        return after
+        return with_live(after, self.endpoint.serve_config(wanted, deployment_config(after.rollout, names)))
 
     def guards(self, release: Release) -> list[str]:
         return guard_names(self.environment.settings.names, self.model, release.rollout)

@@ -26,7 +26,7 @@ from delivery.releases import ReleaseFile
 from delivery.signing import KmsSigner
 from delivery.traffic import Endpoint
 from infra.serving import Plan
-from stacks.platform import form_of
+from stacks.forms import plan_of
 from stacks.settings import ROOT, ModelSettings, Settings, load
 
 WHO = "SLIPWAY_WHO"
@@ -67,8 +67,15 @@ class Environment:
             ) from None
         return PlatformOutputs.from_json(json.loads(found["Parameter"]["Value"]))
 
+    @cached_property
+    def clients(self) -> dict[str, Any]:
+        return {}
+
     def client(self, service: str) -> Any:
-        return self.cloud.client(service)
+        """A client of the environment's cloud; making one takes longer than most of what it is asked."""
+        if service not in self.clients:
+            self.clients[service] = self.cloud.client(service)
+        return self.clients[service]
 
     @cached_property
     def s3(self) -> Any:
@@ -118,9 +125,7 @@ class Environment:
 
     def plan(self, model: str, release: Release) -> Plan:
         """The names behind an endpoint when it serves a release."""
-        network = self.settings.network
-        kind = network.kind if network.kind != "existing" else ",".join(sorted(network.subnet_ids))
-        return Plan(self.settings.names, model, release, form_of(self.settings.models[model].serving, kind))
+        return plan_of(self.settings, model, release)
 
     # Who, when, and how long to wait between looks.
 
@@ -143,6 +148,13 @@ class Environment:
     def wait(self) -> Callable[[], None]:
         seconds = LOOK_SECONDS[self.settings.cloud]
         return lambda: time.sleep(seconds)
+
+    def last_release(self, model: str) -> str | None:
+        """What the ledger last said that a model's release is; none when its newest events do not say."""
+        newest = (each.decision for each in self.ledger.newest())
+        return next(
+            (each.outputs["release"] for each in newest if each.model == model and "release" in each.outputs), None
+        )
 
     def record(self, what: str, model: str, why: str, **facts: Any) -> None:
         """Write a decision into the ledger."""

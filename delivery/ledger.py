@@ -23,6 +23,7 @@ from delivery.signing import Signer, signed_by
 
 SEGMENT = 128
 READERS = 8
+LOOK_BACK = 64
 GENESIS = "0" * 64
 TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 
@@ -128,6 +129,14 @@ class Ledger:
         segments = len(self.keys("segments/"))
         keys = self.tail(segments) or ([self.event_key(segments * self.segment - 1)] if segments else [])
         return read(self.get(keys[-1])) if keys else None
+
+    def newest(self, most: int = LOOK_BACK) -> Iterator[Event]:
+        """The newest events, newest first, read one by one as they are asked for."""
+        last = self.last()
+        if last is not None:
+            yield last
+            for number in range(last.number - 1, max(-1, last.number - most), -1):
+                yield read(self.get(self.event_key(number)))
 
     def events(self) -> list[Event]:
         """Every event in order, from segments where they are closed."""

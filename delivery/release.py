@@ -192,6 +192,7 @@ def deployed(release: Release, command: Deploy) -> Release:
         variants=(dataclasses.replace(champion, package=command.package),),
         rollout=command.rollout,
         previous=champion.package,
+        rejected=None,
         shadow=None,  # a rollout moves the fleet a shadow copies from
         reason=f"version {champion.package.version} -> {command.package.version}",
     )
@@ -216,7 +217,13 @@ def rolled_back(release: Release, reason: str) -> Release:
         )
     champion = dataclasses.replace(release.champion, package=release.previous)
     return dataclasses.replace(
-        release, state="rolled_back", variants=(champion,), previous=None, shadow=None, reason=reason
+        release,
+        state="rolled_back",
+        variants=(champion,),
+        previous=None,
+        rejected=release.champion.package,
+        shadow=None,
+        reason=reason,
     )
 
 
@@ -263,6 +270,7 @@ def promoted(release: Release, rollout: Rollout) -> Release:
         variants=(winner,),
         rollout=rollout,
         previous=champion.package,
+        rejected=None,
         experiment=None,
         reason=f"promoted by experiment {release.experiment}",
     )

@@ -107,7 +107,13 @@ class Endpoint:
     def serve_config(self, config: str, policy: Mapping[str, Any]) -> Live:
         """Serve another configuration that exists already: this is how one goes back."""
         self.free_to_move()
-        self.sagemaker.update_endpoint(EndpointName=self.name, EndpointConfigName=config, DeploymentConfig=policy)
+        self.sagemaker.update_endpoint(
+            EndpointName=self.name,
+            EndpointConfigName=config,
+            DeploymentConfig=policy,
+            RetainAllVariantProperties=True,  # as many instances as serve now; the configuration may name fewer
+            ExcludeRetainedVariantProperties=[{"VariantPropertyType": "DataCaptureConfig"}],
+        )
         live = self.settle()
         if live.config != config:
             raise TrafficError(

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from contract.signals import EXPERIMENT, OURS, PIPELINES, TABLE, VARIANT, Signal, Watch, signal
+from contract.signals import EXPERIMENT, OURS, PIPELINES, SLICE, TABLE, VARIANT, Signal, Watch, signal
 from infra.component import Component
 from infra.names import Names
 
@@ -87,6 +87,8 @@ def places(
         yield None, {"PipelineName": args.names.training_pipeline(args.model)}
     elif not args.variants:
         return
+    elif each.dimensions == SLICE:
+        return  # declared as the guards of a rollout, beside the endpoint
     elif each.dimensions == VARIANT:
         for variant in args.variants:
             yield variant, {"EndpointName": endpoint, "VariantName": variant}

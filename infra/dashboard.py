@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from contract.signals import EXPERIMENT, FEATURE, PIPELINES, TABLE, VARIANT, Signal
+from contract.signals import EXPERIMENT, FEATURE, PIPELINES, SLICE, TABLE, VARIANT, Signal
 from infra.component import Component
 from infra.names import Names
 
@@ -40,7 +40,7 @@ def metrics(given: Signal, args: DashboardArgs) -> list[list[Any]]:
 
 def widgets(args: DashboardArgs) -> Iterator[dict[str, Any]]:
     """A graph per signal, three in a row, its threshold drawn in."""
-    drawn = [each for each in TABLE if each.dimensions != FEATURE and metrics(each, args)]
+    drawn = [each for each in TABLE if each.dimensions not in (FEATURE, SLICE) and metrics(each, args)]
     for number, each in enumerate(drawn):
         properties: dict[str, Any] = {
             "title": each.says.rstrip("."),

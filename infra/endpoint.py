@@ -18,7 +18,7 @@ from contract.release import CHAMPION, Variant
 from contract.signals import SAGEMAKER, signal
 from infra.alarms import AlarmSpec, declare, watched
 from infra.component import Component
-from infra.serving import Plan, Scaling, deployment, guard_names
+from infra.serving import Plan, Scaling, capture, deployment, guard_dimensions, guard_names
 
 # What the traffic controller and autoscaling own once the endpoint lives.
 LIVE = ("initialVariantWeight", "initialInstanceCount")
@@ -79,6 +79,7 @@ class Endpoint(Component):
         release = plan.release
         production: Any = [plan.variant(each, self._model(plan, each).name) for each in release.variants]
         shadow: Any = None
+        captured: Any = capture(plan, self.args.capture_bucket, self.args.key_arn)
         owned = [f"productionVariants[*].{each}" for each in LIVE]
         if release.shadow is not None:
             shadow = [plan.variant(release.shadow, self._model(plan, release.shadow).name)]
@@ -89,26 +90,10 @@ class Endpoint(Component):
             kms_key_arn=None if plan.form.kind == "serverless" else self.args.key_arn,
             production_variants=production,
             shadow_production_variants=shadow,
-            data_capture_config=self._capture(),
+            data_capture_config=captured,
             async_inference_config=self._asynchronous(),
             opts=self.own(ignore_changes=owned, delete_before_replace=False),
         )
-
-    def _capture(self) -> Any:
-        """Requests and answers go to the capture bucket, under our key."""
-        if not self.plan.form.capture_percent:
-            return None
-        return {
-            "enable_capture": True,
-            "initial_sampling_percentage": self.plan.form.capture_percent,
-            "destination_s3_uri": f"s3://{self.args.capture_bucket}/capture",
-            "kms_key_id": self.args.key_arn,
-            "capture_options": [{"capture_mode": "Input"}, {"capture_mode": "Output"}],
-            "capture_content_type_header": {
-                "csv_content_types": ["text/csv"],
-                "json_content_types": ["application/json", "application/jsonlines"],
-            },
-        }
 
     def _asynchronous(self) -> Any:
         if self.plan.form.kind != "async":
@@ -131,9 +116,7 @@ class Endpoint(Component):
         rollout = self.plan.release.rollout
         for key, name in zip(rollout.alarms, guard_names(self.plan.names, self.plan.model, rollout), strict=True):
             given = signal(key)
-            dimensions: dict[str, pulumi.Input[str]] = {"EndpointName": endpoint, "VariantName": CHAMPION}
-            if given.namespace == SAGEMAKER:
-                dimensions["EndpointConfigName"] = self.config.name
+            dimensions = guard_dimensions(endpoint, self.config.name)
             spec = AlarmSpec(name, given, watched(given, self.args.thresholds), dimensions)
             label = name.removeprefix(f"{self.plan.names.of()}-")
             guards.append(declare(label, spec, [], self.own()))

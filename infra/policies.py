@@ -326,10 +326,10 @@ def monitoring(grounds: Grounds) -> list[Statement]:
     if endpoints:
         move = of(
             "sagemaker",
-            "DescribeEndpoint DescribeEndpointConfig UpdateEndpointWeightsAndCapacities",
+            "DescribeEndpoint DescribeEndpointConfig DescribeModel UpdateEndpointWeightsAndCapacities",
         )
-        configs = (grounds.sagemaker("endpoint-config"),)
-        statements.append(Statement("MoveTraffic", move, (*endpoints, *configs)))
+        behind = (grounds.sagemaker("endpoint-config"), grounds.sagemaker("model"))
+        statements.append(Statement("MoveTraffic", move, (*endpoints, *behind)))
     return statements
 
 

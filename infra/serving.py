@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from contract.release import Release, Rollout, Variant
+from contract.places import ARTIFACT_HASH, slice_prefix
+from contract.release import CHAMPION, Release, Rollout, Variant
+from contract.signals import SLICE
 from infra.names import Names, content_hash
 
 LEAST_TIMEOUT, MOST_TIMEOUT = 600, 14400  # the provider's bounds; AWS itself allows eight hours
@@ -77,7 +79,7 @@ class Plan:
         return {
             "image": variant.package.image,
             "model_data_url": variant.package.artifact,
-            "environment": dict(self.form.environment),
+            "environment": {**self.form.environment, ARTIFACT_HASH: variant.package.artifact_hash},
         }
 
     def model_hash(self, variant: Variant) -> str:
@@ -99,6 +101,7 @@ class Plan:
                 "machine": form.memory_mb if form.kind == "serverless" else form.instance,
                 "concurrency": form.concurrency if form.kind != "realtime" else None,
                 "capture": form.capture_percent,
+                "captured": "by configuration",
             }
         )
 
@@ -108,16 +111,22 @@ class Plan:
 
     @property
     def fallbacks(self) -> tuple[Plan, ...]:
-        """What the endpoint may go back to at once: the champion alone, and the champion before it.
+        """What else stays declared: the champion alone, the champion before it, and what was rolled back last.
 
-        Both stay declared as long as the release names them, so going back leaves nothing to make.
+        Going back then leaves nothing to make, and having gone back nothing to clear away.
         """
         alone = replace(self.release, state="steady", variants=(self.release.champion,), experiment=None, shadow=None)
-        packages = [self.release.champion.package, *([self.release.previous] if self.release.previous else [])]
+        kept = (self.release.champion.package, self.release.previous, self.release.rejected)
+        packages = [each for each in kept if each is not None]
         releases = [replace(alone, variants=(replace(alone.champion, package=each, weight=1.0),)) for each in packages]
         plans = {each.config_name: each for each in (replace(self, release=release) for release in releases)}
         plans.pop(self.config_name, None)
         return tuple(plans.values())
+
+    @property
+    def capture_prefix(self) -> str:
+        """Where this configuration's records go: apart from the others', so that a canary can be judged alone."""
+        return slice_prefix(self.names.endpoint(self.model), self.config_name).rstrip("/")
 
     def variant(self, variant: Variant, model_name: Any) -> dict[str, Any]:
         common = {
@@ -129,6 +138,23 @@ class Plan:
             machine = {"memory_size_in_mb": self.form.memory_mb, "max_concurrency": self.form.concurrency}
             return common | {"serverless_config": machine}
         return common | {"instance_type": self.form.instance, "initial_instance_count": variant.instances}
+
+
+def capture(plan: Plan, bucket: str, key_arn: Any) -> dict[str, Any] | None:
+    """Requests and answers go to the capture bucket, under our key."""
+    if not plan.form.capture_percent:
+        return None
+    return {
+        "enable_capture": True,
+        "initial_sampling_percentage": plan.form.capture_percent,
+        "destination_s3_uri": f"s3://{bucket}/{plan.capture_prefix}",
+        "kms_key_id": key_arn,
+        "capture_options": [{"capture_mode": "Input"}, {"capture_mode": "Output"}],
+        "capture_content_type_header": {
+            "csv_content_types": ["text/csv"],
+            "json_content_types": ["application/json", "application/jsonlines"],
+        },
+    }
 
 
 def traffic_routing(rollout: Rollout) -> dict[str, Any]:
@@ -158,6 +184,11 @@ def deployment(rollout: Rollout, alarm_names: Sequence[Any]) -> dict[str, Any]:
 def guard_names(names: Names, model: str, rollout: Rollout) -> list[str]:
     """The alarms that roll an endpoint back; the provider replaces an endpoint when their set changes."""
     return [names.alarm(model, f"rollback_{key}") for key in rollout.alarms]
+
+
+def guard_dimensions(endpoint: str, config: Any) -> dict[str, Any]:
+    """What a guard looks at: the new configuration alone, or the old fleet's troubles would roll the new one back."""
+    return dict(zip(SLICE, (endpoint, CHAMPION, config), strict=True))
 
 
 def timeout(rollout: Rollout) -> int:

@@ -30,9 +30,9 @@ from infra.pipeline import Pipeline, PipelineArgs
 from infra.policies import Grounds, document, key
 from infra.registry import Registry, RegistryArgs
 from infra.schedules import Schedules, SchedulesArgs
-from infra.serving import Form, Plan, Scaling, Scheduled
 from infra.storage import Lock, Replica, Storage, StorageArgs
 from infra.tracking import Tracking, TrackingArgs
+from stacks.forms import plan_of
 from stacks.releases import read_releases
 from stacks.settings import KEY, ROOT, ModelSettings, Settings, from_text
 
@@ -284,15 +284,11 @@ class ModelParts:
         )
         return Pipeline(args, self.platform.opts)
 
-    def form(self) -> Form:
-        given, network = self.given.serving, self.platform.settings.network
-        return form_of(given, network.kind if network.kind != "existing" else ",".join(sorted(network.subnet_ids)))
-
     def _endpoint(self) -> Endpoint | None:
         if self.release is None:
             return None
         args = EndpointArgs(
-            plan=Plan(self.names, self.name, self.release, self.form()),
+            plan=plan_of(self.platform.settings, self.name, self.release),
             role_arn=self.shared.identity.arns["inference"],
             key_arn=self.shared.keys.arn,
             capture_bucket=self.names.bucket("capture"),
@@ -357,26 +353,6 @@ class ModelParts:
             "training_pipeline": self.pipeline.pipeline.pipeline_name,
             "monitor_pipeline": self.monitor.pipeline.pipeline_name if self.monitor else None,
             "endpoint": self.endpoint.endpoint.name if self.endpoint else None,
-            "endpoint_config": self.endpoint.config.name if self.endpoint else None,
             "dashboard": self.names.dashboard(self.name),
             "alarms": [each.name for each in self.alarms.specs],
         }
-
-
-def form_of(given: Any, network: str) -> Form:
-    """A model's serving settings as the endpoint understands them."""
-    scaling = None
-    if given.scaling is not None:
-        scheduled = {name: Scheduled(each.at, each.least, each.most) for name, each in given.scaling.schedule.items()}
-        scaling = Scaling(given.scaling.least, given.scaling.most, given.scaling.requests_per_instance, scheduled)
-    return Form(
-        kind=given.form,
-        instance=given.instance,
-        capture_percent=given.capture_percent,
-        isolated=given.isolated,
-        environment=given.environment,
-        scaling=scaling,
-        memory_mb=given.memory_mb,
-        concurrency=given.concurrency,
-        network=network,
-    )

@@ -151,10 +151,11 @@ def smoke(environment: Environment = "local", engine: Engine = None, root: Root 
     """
     from delivery.engine.cloud import reach
     from delivery.engine.smoke import smoke as problems
+    from stacks.forms import declared_configurations
     from stacks.settings import load
 
-    found = engine_of(engine).outputs(environment, here(root))
-    wrong = problems(reach(load(environment, here(root)), here(root)), found)
+    settings, found = load(environment, here(root)), engine_of(engine).outputs(environment, here(root))
+    wrong = problems(reach(settings, here(root)), found, declared_configurations(settings, here(root)))
     for line in wrong:
         typer.echo(line, err=True)
     if wrong:

@@ -16,6 +16,7 @@ from delivery.engine.errors import EngineError, NoEngineError, RefusedError
 from delivery.engine.lock import alone
 from delivery.engine.machine import Workplace
 from delivery.engine.terraform import Listener, Plan, Terraform, nobody
+from stacks.forms import declared_configurations
 from stacks.settings import ROOT, Settings, load
 
 
@@ -142,7 +143,11 @@ def up(
                 raise RefusedError("not agreed; nothing was changed")
             here.terraform.apply(applying(ahead.plan))
         outputs = outputs_of(here.terraform, environment)
-        return Brought(ahead.plan, outputs, (*short, *left_behind(here.cloud, outputs)))
+        return Brought(
+            ahead.plan,
+            outputs,
+            (*short, *left_behind(here.cloud, outputs, declared_configurations(here.settings, root))),
+        )
 
 
 def refuse_outage(plan: Plan) -> None:
@@ -164,7 +169,7 @@ def lacking(here: Environment) -> list[str]:
     return quotas.shortages(quotas.needed(list(cost.declared(here.synthesis.document))), quotas.granted(here.cloud))
 
 
-def left_behind(cloud: Cloud, outputs: PlatformOutputs) -> list[str]:
+def left_behind(cloud: Cloud, outputs: PlatformOutputs, declared: Mapping[str, str]) -> list[str]:
     """Endpoints that do not serve the configuration that was declared: a rollback happened, or somebody moved them."""
     client = cloud.client("sagemaker")
     found = []
@@ -172,10 +177,10 @@ def left_behind(cloud: Cloud, outputs: PlatformOutputs) -> list[str]:
         if each.endpoint is None:
             continue
         seen = client.describe_endpoint(EndpointName=each.endpoint)
-        if seen["EndpointConfigName"] != each.endpoint_config:
+        if seen["EndpointConfigName"] != declared[name]:
             reason = seen.get("FailureReason") or "no reason was given"
             found.append(
-                f"endpoint {each.endpoint} serves {seen['EndpointConfigName']}, not {each.endpoint_config}: the "
+                f"endpoint {each.endpoint} serves {seen['EndpointConfigName']}, not {declared[name]}: the "
                 f"deployment was rolled back ({reason}). `slipway rollback {name}` makes the release file say so."
             )
     return found

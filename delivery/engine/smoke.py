@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from contract.platform import ModelOutputs, PlatformOutputs
 from delivery.engine.cloud import Cloud
 
 
-def smoke(cloud: Cloud, outputs: PlatformOutputs) -> list[str]:
-    """What is wrong, a line each; nothing when all is well."""
-    return [problem for name, each in outputs.models.items() for problem in of_model(cloud, name, each)]
+def smoke(cloud: Cloud, outputs: PlatformOutputs, declared: Mapping[str, str]) -> list[str]:
+    """What is wrong, a line each; nothing when all is well. `declared` says which configuration each model serves."""
+    return [
+        problem for name, each in outputs.models.items() for problem in of_model(cloud, name, each, declared.get(name))
+    ]
 
 
-def of_model(cloud: Cloud, name: str, given: ModelOutputs) -> Iterator[str]:
+def of_model(cloud: Cloud, name: str, given: ModelOutputs, declared: str | None) -> Iterator[str]:
     client = cloud.client("sagemaker")
     for pipeline in filter(None, (given.training_pipeline, given.monitor_pipeline)):
         status = client.describe_pipeline(PipelineName=pipeline)["PipelineStatus"]
@@ -23,8 +25,8 @@ def of_model(cloud: Cloud, name: str, given: ModelOutputs) -> Iterator[str]:
         seen = client.describe_endpoint(EndpointName=given.endpoint)
         if seen["EndpointStatus"] != "InService":
             yield f"{name}: endpoint {given.endpoint} is {seen['EndpointStatus']}"
-        if seen["EndpointConfigName"] != given.endpoint_config:
-            yield f"{name}: endpoint {given.endpoint} serves {seen['EndpointConfigName']}, not {given.endpoint_config}"
+        if seen["EndpointConfigName"] != declared:
+            yield f"{name}: endpoint {given.endpoint} serves {seen['EndpointConfigName']}, not {declared}"
     yield from missing_alarms(cloud, name, given)
 
 

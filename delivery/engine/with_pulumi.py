@@ -28,6 +28,7 @@ from delivery.engine.events import Planned
 from delivery.engine.lock import alone
 from delivery.engine.machine import Workplace
 from delivery.engine.terraform import Plan
+from stacks.forms import declared_configurations
 from stacks.settings import Settings, load
 
 Ask = Callable[[str], bool]
@@ -125,7 +126,8 @@ class WithPulumi:
                     raise RefusedError("not agreed; nothing was changed")
                 command.run("up", "--yes", "--skip-preview", shown=True)
             found = self._outputs(command)
-            return Brought(ahead.plan, found, tuple(left_behind(command.cloud, found)))
+            declared = declared_configurations(load(environment, root), root)
+            return Brought(ahead.plan, found, tuple(left_behind(command.cloud, found, declared)))
 
     def preview(self, environment: str, root: Path, console: Console) -> Preview:
         del console

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 from contract import places
 from contract.records import RecordError
 from monitoring.capture import instant
+from monitoring.commands import canary
 from monitoring.commands.window import hosts_of, time_of
 from monitoring.outcomes.reference import FILE as REFERENCE
 from monitoring.storage import file, folder, listing
@@ -93,6 +94,8 @@ class Described:
             for variant, artifact in self.serving.items():
                 since = None if dry else self.since(variant, artifact)
                 yield self.outcomes(outcomes, variant, artifact, since)
+        if not self.counting:
+            yield from canary.under_way(self.given, self.given.get("output_path", self.output(ALL)), self.outside)
 
     def baseline(self, variant: str) -> str:
         artifact = self.serving[variant]

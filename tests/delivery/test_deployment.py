@@ -47,6 +47,7 @@ class World:
         self.serving: Live | None = None
         self.told: list[str] = []
         self.recorded: list[str] = []
+        self.recorded_release: str | None = None
         self.steps_left = 10**9
         self.registry_asked = False
         self.name = "test"
@@ -64,9 +65,13 @@ class World:
     def plan(self, _: str, release: Release) -> Any:
         return SimpleNamespace(config_name=config_of(release))
 
-    def record(self, what: str, *_: Any, **__: Any) -> None:
+    def record(self, what: str, *_: Any, **facts: Any) -> None:
         self.step()
         self.recorded.append(what)
+        self.recorded_release = facts["outputs"]["release"]
+
+    def last_release(self, _: str) -> str | None:
+        return self.recorded_release
 
     def describe_config(self, EndpointConfigName: str) -> None:  # noqa: N803 - AWS's own name
         if EndpointConfigName not in self.configs:
@@ -117,7 +122,7 @@ class World:
                 experiment=None,
                 variants=(dataclasses.replace(release.champion, package=each),),
             )
-            for each in (release.champion.package, release.previous)
+            for each in (release.champion.package, release.previous, release.rejected)
             if each is not None
         ]
         self.step()
@@ -181,9 +186,50 @@ def test_rolling_back_serves_the_kept_configuration_even_when_nothing_else_works
         raise OSError("no engine, no registry, no network")
 
     after = dataclasses.replace(deployment(world), up=broken).rollback("errors")
-    assert (after.state, after.champion.package) == ("rolled_back", package(1))
+    assert (after.state, after.champion.package, after.rejected) == ("rolled_back", package(1), package(2))
     assert served(world) == ("rolled_back", "champion1")
-    assert "serving is right" in world.told[-1]
+    assert world.recorded[-1] == "rollback"
+
+
+def test_what_was_rolled_back_stays_declared_until_the_next_release(world: World) -> None:
+    """So that nothing is left to clear away, and the next preview is empty."""
+    deployment(world).deploy(Deploy(package(2), Rollout()))
+    deployment(world).rollback("errors")
+    assert world.configs == {"champion1", "champion2"}
+    deployment(world).deploy(Deploy(package(3), Rollout()))
+    assert "champion2" not in world.configs
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_rollback_that_was_killed_is_finished_and_recorded_by_the_next_command(world: World, steps: int) -> None:
+    """Killed before the endpoint moved, and before the ledger knew."""
+    deployment(world).deploy(Deploy(package(2), Rollout()))
+    world.steps_left = steps
+    with pytest.raises(Killed):
+        deployment(world).rollback("errors")
+    world.steps_left = 10**9
+    with deployment(world).changing() as release:
+        assert release is not None
+    assert served(world) == ("rolled_back", "champion1")
+    assert world.recorded[-1] == "resume"
+    assert "recorded now" in " ".join(world.told)
+
+
+def test_a_decision_that_was_recorded_but_never_written_is_explained(world: World) -> None:
+    """Killed between ledger and file: nothing was changed, and the ledger must not leave it open."""
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    releases: Any = SimpleNamespace(read=world.releases.read, changing=world.releases.changing, put=killed)
+    kept, world.releases = world.releases, releases
+    with pytest.raises(Killed):
+        deployment(world).keep(dataclasses.replace(kept.release("churn"), reason="x"), StopExperiment("why"), {})
+    world.releases = kept
+    with deployment(world).changing():
+        pass
+    assert world.recorded[-1] == "resume"
+    assert served(world) == ("steady", "champion1")
 
 
 def test_a_rollback_during_an_experiment_leaves_the_champion_alone(world: World) -> None:

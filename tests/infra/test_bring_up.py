@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from delivery.engine.events import Event, Finished
 from delivery.engine.recover import recover
 from delivery.engine.with_terraform import WithTerraform
 from delivery.local import alive, until
+from stacks.forms import declared_configurations
 from stacks.settings import KEY, ROOT, load
 
 pytestmark = [
@@ -156,6 +156,10 @@ def weights(cloud: Cloud) -> dict[str, float]:
     return {each["VariantName"]: round(each["CurrentWeight"], 6) for each in described(cloud)["ProductionVariants"]}
 
 
+def declared(root: Path) -> dict[str, str]:
+    return declared_configurations(load("local", root), root)
+
+
 @pytest.fixture(scope="module")
 def brought(root: Path, package: Callable[[int], Package]) -> Brought:
     """Everything up, an experiment running."""
@@ -164,10 +168,10 @@ def brought(root: Path, package: Callable[[int], Package]) -> Brought:
     return WithTerraform().up("local", root, quiet())
 
 
-def test_up_makes_everything_with_the_weights_of_the_release(brought: Brought, cloud: Cloud) -> None:
+def test_up_makes_everything_with_the_weights_of_the_release(brought: Brought, root: Path, cloud: Cloud) -> None:
     assert brought.plan.count("create") > 90
     assert brought.warnings == ()
-    assert serving(cloud) == brought.outputs.models["churn"].endpoint_config
+    assert serving(cloud) == declared(root)["churn"]
     assert weights(cloud) == {"champion": 0.8, "challenger": 0.2}
 
 
@@ -197,14 +201,13 @@ def test_a_new_champion_is_served_before_the_old_configuration_goes(
     again = up("local", root, applying=lambda _: seen.append)
     done = [(each.verb, each.address) for each in seen if isinstance(each, Finished)]
     assert done.index(("delete", before)) > done.index(("update", "aws_sagemaker_endpoint.churn"))
-    assert serving(cloud) == again.outputs.models["churn"].endpoint_config
-    assert left_behind(cloud, again.outputs) == []
+    assert serving(cloud) == declared(root)["churn"]
+    assert left_behind(cloud, again.outputs, declared(root)) == []
 
 
 def test_an_endpoint_that_serves_another_configuration_is_reported(brought: Brought, cloud: Cloud) -> None:
     """As after a rollback by alarm: declared is one, serving is another."""
-    churn = replace(brought.outputs.models["churn"], endpoint_config="slipway-local-churn-declared")
-    told = left_behind(cloud, replace(brought.outputs, models={"churn": churn}))
+    told = left_behind(cloud, brought.outputs, {"churn": "slipway-local-churn-declared"})
     assert len(told) == 1
     assert "rolled back" in told[0]
 
