@@ -7,7 +7,7 @@ are started by a person, a schedule or an event, with parameters that have defau
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from contract import places
@@ -317,16 +317,21 @@ def register_step(given: Training) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """The values of one endpoint's monitor pipeline; `serving` is the hash of each variant's artifact."""
+    """The values of one endpoint's monitor pipeline.
+
+    The artifacts behind the variants are asked of the endpoint, which may have gone back by itself; `serving` names
+    them where there is none to ask.
+    """
 
     endpoint: str
     model: str
-    serving: Mapping[str, str]
     capture_bucket: str
     outcomes_bucket: str
     artifacts_bucket: str
     machine: Machine
     surroundings: Surroundings
+    serving: Mapping[str, str] = field(default_factory=dict)
+    experiment: str | None = None
 
 
 def monitor(given: Monitor) -> dict[str, Any]:
@@ -361,7 +366,6 @@ def judge_step(
         "sagemaker_endpoint_name": given.endpoint,
         "publish_cloudwatch_metrics": "Enabled",
         "output_path": f"{PROCESSING}/output",
-        "SLIPWAY_SERVING": " ".join(f"{variant}={artifact}" for variant, artifact in given.serving.items()),
         "SLIPWAY_BASELINES_URI": f"s3://{given.artifacts_bucket}/{places.baselines_prefix(given.model)}",
         "SLIPWAY_CAPTURE_URI": f"s3://{given.capture_bucket}/{places.capture_prefix(given.endpoint)}",
         "SLIPWAY_OUTCOMES_URI": f"s3://{given.outcomes_bucket}/{places.outcomes_prefix(given.endpoint)}",
@@ -372,6 +376,12 @@ def judge_step(
         **(around.environment or {}),
         **(more or {}),
     }
+    if given.serving:
+        named = (f"{variant}={artifact}" for variant, artifact in given.serving.items())
+        environment["SLIPWAY_SERVING"] = " ".join(named)
+    if given.experiment:
+        prefix = places.experiment_prefix(given.endpoint, given.experiment)
+        environment["SLIPWAY_EXPERIMENT_URI"] = f"s3://{given.artifacts_bucket}/{prefix}"
     return {
         "Name": name,
         "Type": "Processing",

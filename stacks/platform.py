@@ -321,7 +321,7 @@ class ModelParts:
         definition = definitions.Monitor(
             endpoint=self.names.endpoint(self.name),
             model=self.name,
-            serving={each.name: each.package.artifact_hash for each in self.release.variants},
+            experiment=self.release.experiment,
             capture_bucket=self.names.bucket("capture"),
             outcomes_bucket=self.names.bucket("outcomes"),
             artifacts_bucket=self.names.bucket("artifacts"),

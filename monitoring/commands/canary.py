@@ -120,7 +120,7 @@ def described(endpoint: str, outside: Outside) -> Mapping[str, Any]:
 
 def artifacts_of(config: str, outside: Outside) -> dict[str, str]:
     """The artifact's hash behind each variant of a configuration, as the serving containers are told it."""
-    client, found = outside.sagemaker(), {}
+    client, found = outside.sagemaker(), dict[str, str]()
     for variant in client.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]:
         container = client.describe_model(ModelName=variant["ModelName"])["PrimaryContainer"]
         found[variant["VariantName"]] = container.get("Environment", {}).get(places.ARTIFACT_HASH, "")

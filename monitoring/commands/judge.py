@@ -4,7 +4,7 @@ Every variant that serves is judged against the baseline of the artifact it serv
 its quality against the reference of that artifact. On several instances each leaves counts of its share, and a last
 run, which is told where those are, adds them up and judges. Variables:
 
-SLIPWAY_SERVING        champion=HASH challenger=HASH: the artifact behind each variant
+SLIPWAY_SERVING        champion=HASH challenger=HASH: the artifact behind each variant; else the endpoint is asked
 SLIPWAY_BASELINES_URI  where the baselines of artifacts are kept, below their hashes
 SLIPWAY_BASELINE_URI   instead of both: one baseline for every variant
 SLIPWAY_CAPTURE_URI, SLIPWAY_OUTCOMES_URI   what is read
@@ -75,7 +75,7 @@ class Described:
         until = given.get("SLIPWAY_WINDOW_END", "now")
         started = instant(given.get("SLIPWAY_STARTED", "")) or outside.now()
         end = started.replace(microsecond=0) if until == "now" else time_of(until, "until")
-        return cls(outside, given, serving(given), end, len(hosts_of(outside)[1]) > 1)
+        return cls(outside, given, serving(given, outside), end, len(hosts_of(outside)[1]) > 1)
 
     @property
     def endpoint(self) -> str:
@@ -95,7 +95,7 @@ class Described:
                 since = None if dry else self.since(variant, artifact)
                 yield self.outcomes(outcomes, variant, artifact, since)
         if not self.counting:
-            yield from canary.under_way(self.given, self.given.get("output_path", self.output(ALL)), self.outside)
+            yield from canary.under_way(self.given, self.place, self.outside)
 
     def baseline(self, variant: str) -> str:
         artifact = self.serving[variant]
@@ -105,10 +105,13 @@ class Described:
         """The folder of an artifact's baseline."""
         return f"{self.given['SLIPWAY_BASELINES_URI'].rstrip('/')}/{artifact}/"
 
+    @property
+    def place(self) -> str:
+        return self.given.get("output_path", str(self.outside.container.processing / "output")).rstrip("/")
+
     def output(self, variant: str) -> str:
         """One variant's report stands in the output itself, those of several below their names."""
-        place = self.given.get("output_path", str(self.outside.container.processing / "output")).rstrip("/")
-        return place if len(self.serving) == 1 or self.counting else f"{place}/{variant}"
+        return self.place if len(self.serving) == 1 or self.counting else f"{self.place}/{variant}"
 
     def window(self, variant: str) -> list[str]:
         """The arguments of `monitor window`."""
@@ -157,16 +160,24 @@ class Described:
         return instant(kept["since"]) if kept["since"] else None
 
 
-def serving(given: Mapping[str, str]) -> dict[str, str]:
-    """The artifact behind each variant; nothing is named when one baseline is for all of them."""
+def serving(given: Mapping[str, str], outside: Outside) -> dict[str, str]:
+    """The artifact behind each variant, as the endpoint serves it now: it may have gone back by itself.
+
+    Nothing is named when one baseline is for all of them.
+    """
     if "SLIPWAY_BASELINE_URI" in given:
         return {ALL: ""}
-    parts = [part.partition("=") for part in given.get("SLIPWAY_SERVING", "").split()]
-    found = {variant: artifact for variant, _, artifact in parts}
+    if "SLIPWAY_SERVING" in given:
+        parts = [part.partition("=") for part in given["SLIPWAY_SERVING"].split()]
+        found = {variant: artifact for variant, _, artifact in parts}
+    else:
+        seen = canary.described(given.get("sagemaker_endpoint_name", "endpoint"), outside)
+        found = canary.artifacts_of(seen["EndpointConfigName"], outside) if seen else {}
     if not found or not all(found.values()) or "SLIPWAY_BASELINES_URI" not in given:
         raise RecordError(
-            f"SLIPWAY_SERVING is {given.get('SLIPWAY_SERVING')!r} and SLIPWAY_BASELINES_URI "
-            f"{given.get('SLIPWAY_BASELINES_URI')!r}: expected VARIANT=ARTIFACT-HASH for each variant and the "
-            "folder of their baselines, which say what traffic is compared with. Or name one with SLIPWAY_BASELINE_URI."
+            f"the artifacts that serve are {found}, SLIPWAY_BASELINES_URI is {given.get('SLIPWAY_BASELINES_URI')!r}: "
+            "expected VARIANT=ARTIFACT-HASH for each variant in SLIPWAY_SERVING, or an endpoint whose containers say "
+            f"{places.ARTIFACT_HASH}; and the folder of their baselines, which say what traffic is compared with. Or "
+            "name one with SLIPWAY_BASELINE_URI."
         )
     return found
