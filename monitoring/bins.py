@@ -27,9 +27,9 @@ class Bins:
     """The edges of one column, and the table that finds a bin fast."""
 
     edges: Floats
-    _table: Cells = field(init=False, repr=False)
-    _scale: float = field(init=False, repr=False)
-    _offset: float = field(init=False, repr=False)
+    table: Cells = field(init=False, repr=False)
+    scale: float = field(init=False, repr=False)
+    offset: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.edges) >= CELLS or (np.diff(self.edges) <= 0).any() or not np.isfinite(self.edges).all():
@@ -44,15 +44,15 @@ class Bins:
             width = high - low
             scale = (GRID - 4) / width if width > 0 and np.isfinite(width) else 1.0
             usable = np.isfinite(scale) and width > 0 and np.isfinite(width) and np.isfinite(low * scale)
-        object.__setattr__(self, "_scale", float(scale) if usable else 0.0)
-        object.__setattr__(self, "_offset", float(2.0 - low * scale) if usable else 0.0)
+        object.__setattr__(self, "scale", float(scale) if usable else 0.0)
+        object.__setattr__(self, "offset", float(2.0 - low * scale) if usable else 0.0)
         table = np.empty(0, np.uint8)
         if usable:
             # The edge's own grid cell is unsure; every other cell holds no edge, so all its values share a bin.
             at = self._grid(self.edges).clip(0, GRID - 1)
             table = np.searchsorted(at, np.arange(GRID), side="right").astype(np.uint8)
             table[at] = UNSURE
-        object.__setattr__(self, "_table", table)
+        object.__setattr__(self, "table", table)
 
     @property
     def count(self) -> int:
@@ -61,8 +61,8 @@ class Bins:
     def _grid(self, values: Floats) -> npt.NDArray[np.int32]:
         """The grid cell of each value, before it is clipped: monotone in the value, because rounding is."""
         with np.errstate(over="ignore"):
-            cells = np.multiply(values, self._scale)
-            np.add(cells, self._offset, out=cells)
+            cells = np.multiply(values, self.scale)
+            np.add(cells, self.offset, out=cells)
         return np.clip(cells, -1.0, GRID, out=cells).astype(np.int32)
 
     def find(self, values: Floats, *, bounded: bool = False) -> Cells:
@@ -70,15 +70,15 @@ class Bins:
 
         `bounded` promises that all values are within `reach`, which saves a pass.
         """
-        if not self._scale:  # a single edge, or edges too far apart for a grid
+        if not self.scale:  # a single edge, or edges too far apart for a grid
             return np.searchsorted(self.edges, values, side="right").astype(np.uint8)
         if bounded:
-            cells = np.multiply(values, self._scale)
-            np.add(cells, self._offset, out=cells)
+            cells = np.multiply(values, self.scale)
+            np.add(cells, self.offset, out=cells)
             grid = cells.astype(np.int32)
         else:
             grid = self._grid(values)
-        found: Cells = np.take(self._table, grid, mode="clip")
+        found: Cells = np.take(self.table, grid, mode="clip")
         unsure = np.flatnonzero(found == UNSURE)
         if len(unsure):
             found[unsure] = np.searchsorted(self.edges, values[unsure], side="right")
@@ -86,7 +86,7 @@ class Bins:
 
     def reaches(self, low: float, high: float) -> bool:
         """Whether values from low to high can be found without clipping them first."""
-        return max(abs(low * self._scale + self._offset), abs(high * self._scale + self._offset)) < REACH
+        return max(abs(low * self.scale + self.offset), abs(high * self.scale + self.offset)) < REACH
 
 
 def cut(values: Floats) -> Bins:

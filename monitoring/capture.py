@@ -1,6 +1,6 @@
 """Reading capture lines: fast when a file is as it should be, and without losing a good record when it is not.
 
-A file is first read optimistically: every line decoded, all payloads of one kind joined and parsed at once. Every bulk
+A file is first read optimistically: all lines, then all payloads of one kind joined and parsed at once. Every bulk
 parser gives up a whole file over one bad record, so whenever anything about the file is odd it is read again record by
 record; what cannot be read is quarantined with its reason, and nothing else is lost.
 """
@@ -13,10 +13,11 @@ import csv
 import io
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,10 +27,12 @@ import polars as pl
 from contract.records import Column, Schema
 from monitoring import predictions
 from monitoring.bins import Floats
+from monitoring.lines import Lines, Side, read_at_once
 
 VERSION = "0"  # of SageMaker's line format
 KEPT = 100  # quarantined records whose text is kept for the reader of the report
 SHOWN = 300  # characters of it
+GZIP = b"\x1f\x8b"
 NAMES = 1_000  # extra column names that are kept
 
 
@@ -181,17 +184,43 @@ class Reader:
     def outputs(self) -> tuple[Column, ...]:
         return predictions.columns(self.schema)
 
-    def read(self, content: bytes, file: str, tally: Tally) -> Batch:
+    def read(self, content: bytes | Path, file: str, tally: Tally) -> Batch:
         """The rows of one file; what is met on the way goes into the tally."""
         tally.files += 1
-        records, numbers = self._decode(unpacked(content, file, tally), file, tally)
+        if not isinstance(content, Path) or _is_packed(content):
+            content = unpacked(content.read_bytes() if isinstance(content, Path) else content, file, tally)
+        lines = read_at_once(content, VERSION)
+        batch = self._at_once(lines, tally) if lines is not None else None
+        if batch is not None:
+            return batch
+        text = content.read_bytes() if isinstance(content, Path) else content
+        records, numbers = self._decode(text, file, tally)
         records, numbers = self._within(records, numbers, file, tally)
         tally.met({record.eventMetadata.inferenceTime for record in records})
         tally.repeated += len(records) - len({record.eventMetadata.eventId for record in records})
-        batch = _bulk(records, self)
+        batch = _bulk(_lines_of(records), self)
         if batch is None:
             tally.carefully += 1
             batch = _carefully(records, numbers, self, file, tally)
+        return batch
+
+    def _at_once(self, lines: Lines, tally: Tally) -> Batch | None:
+        """The rows of a file whose lines are all good; nothing is counted when one of them turns out not to be."""
+        records, times = len(lines), lines.time.unique()
+        if not self.span.is_open:
+            instants = {time: instant(time) for time in times.to_list()}
+            if None in instants.values():
+                return None
+            inside = [time for time, when in instants.items() if when is not None and when in self.span]
+            if len(inside) < len(instants):
+                lines = lines.where(lines.time.is_in(inside))
+                times = lines.time.unique()
+        batch = _bulk(lines, self)
+        if batch is not None:
+            tally.records += records
+            tally.outside += records - len(lines)
+            tally.met(times.to_list())
+            tally.repeated += len(lines) - lines.event.n_unique()
         return batch
 
     def _decode(self, content: bytes, file: str, tally: Tally) -> tuple[list[_Record], Sequence[int]]:
@@ -260,9 +289,14 @@ def instant(text: str) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def _is_packed(path: Path) -> bool:
+    with path.open("rb") as opened:
+        return opened.read(len(GZIP)) == GZIP
+
+
 def unpacked(content: bytes, file: str, tally: Tally) -> bytes:
     """The text of a file; of a gzip that is cut off, as much as can be had."""
-    if not content.startswith(b"\x1f\x8b"):
+    if not content.startswith(GZIP):
         return content
     parts: list[bytes] = []
     try:
@@ -290,73 +324,84 @@ def _reason(problem: Exception) -> str:
     return "not JSON (cut off or damaged)"
 
 
-def keys_of(records: Sequence[_Record], rows: Iterable[int] | None = None) -> pl.DataFrame:
-    """The keys of each row: what an outcome names, and the time; a record of several rows repeats its key."""
-    metadata = [record.eventMetadata for record in records]
-    keys = pl.DataFrame(
-        {
-            "join_key": pl.Series([each.inferenceId or each.eventId for each in metadata], dtype=pl.String),
-            "time": pl.Series([each.inferenceTime for each in metadata], dtype=pl.String),
-        }
+def _lines_of(records: Sequence[_Record]) -> Lines:
+    """Records that were decoded one by one, as columns."""
+    captured, metadata = [each.captureData for each in records], [each.eventMetadata for each in records]
+    sides = [[each.endpointInput for each in captured], [each.endpointOutput for each in captured]]
+    given, told = (
+        Side.of([each.data if each else None for each in side], [each.encoding if each else None for each in side])
+        for side in sides
     )
+    event, time, inference = (
+        pl.Series(values, dtype=pl.String)
+        for values in (
+            [each.eventId for each in metadata],
+            [each.inferenceTime for each in metadata],
+            [each.inferenceId for each in metadata],
+        )
+    )
+    return Lines(given, told, event, time, inference)
+
+
+def keys_of(lines: Lines, rows: pl.Series | None = None) -> pl.DataFrame:
+    """The keys of each row: what an outcome names, and the time; a record of several rows repeats its key."""
+    named = lines.inference.is_not_null() & (lines.inference != "").fill_null(value=False)
+    keys = pl.DataFrame({"join_key": lines.inference.zip_with(named, lines.event), "time": lines.time})
     if rows is None:
         return keys
-    repeated = pl.Series([index for index, count in enumerate(rows) for _ in range(count)], dtype=pl.UInt32)
-    return keys[repeated]
+    return keys[pl.Series(np.repeat(np.arange(len(rows), dtype=np.uint32), rows.to_numpy()))]
 
 
 # --- The fast way: all payloads of a file at once, or nothing.
 
 
-def _bulk(records: list[_Record], reader: Reader) -> Batch | None:
-    captured = [record.captureData for record in records]
-    texts = _texts([each.endpointInput for each in captured])
-    if not texts:
+def _bulk(lines: Lines, reader: Reader) -> Batch | None:
+    texts = _texts(lines.given)
+    if texts is None or not len(texts):
         return None
     frame = _table(texts, reader.inputs)
     if frame is None:
         return None
-    rows = None if frame.height == len(records) else _rows(texts)
-    if rows is not None and sum(rows) != frame.height:
+    rows = None if frame.height == len(lines) else _rows(texts)
+    if rows is not None and rows.sum() != frame.height:
         return None
-    answers = _answers([each.endpointOutput for each in captured], reader, frame.height)
+    answers = _answers(lines.told, reader, frame.height)
     if answers is None:
         return None
-    return Batch(frame.hstack(answers), keys_of(records, rows) if reader.keyed else None)
+    return Batch(frame.hstack(answers), keys_of(lines, rows) if reader.keyed else None)
 
 
-def _texts(sides: Sequence[_Side | None]) -> list[str] | None:
+def _texts(side: Side) -> pl.Series | None:
     """The CSV text of each payload, when all of them are CSV."""
-    try:
-        encodings = {side.encoding for side in sides}  # pyrefly: ignore[missing-attribute]
-        if encodings == {"CSV"}:
-            return [side.data for side in sides]  # pyrefly: ignore[missing-attribute]
-        if encodings == {"BASE64"}:
-            texts = [binascii.a2b_base64(side.data).decode() for side in sides if side]
-            return None if any(_looks_like_json(text) for text in texts) else texts
-    except (AttributeError, ValueError):  # a side that is not there, or not base64 of UTF-8
-        return None
+    if side.are("CSV"):
+        return side.data
+    if side.are("BASE64"):
+        try:
+            texts = side.data.str.decode("base64").cast(pl.String)
+        except pl.exceptions.PolarsError:  # not base64, or not of UTF-8
+            return None
+        return None if texts.str.contains(r"^\s*[{\[]").any() else texts
     return None
 
 
-def _joined(texts: list[str]) -> bytes | None:
+def _joined(texts: pl.Series) -> bytes | None:
     """All bodies as one text; None when one of them is empty or anything is quoted."""
-    if not all(texts):
+    if (texts == "").any():
         return None
-    text = "\n".join(texts)
-    if '"' in text:
+    content: bytes = texts.str.join("\n").cast(pl.Binary).item()
+    if b'"' in content:
         return None
-    if "\r" in text or texts[0][-1] == "\n" or texts[-1][-1] == "\n":
-        bare = [each.strip("\r\n") for each in texts]
-        text = "\n".join(bare).replace("\r\n", "\n") if all(bare) else ""
-    return text.encode() or None
+    if b"\r" in content or texts[0][-1] == "\n" or texts[-1][-1] == "\n":
+        bare = texts.str.strip_chars("\r\n")
+        content = b"" if (bare == "").any() else bare.str.join("\n").cast(pl.Binary).item().replace(b"\r\n", b"\n")
+    return content or None
 
 
-def _rows(texts: list[str]) -> list[int]:
-    return [text.rstrip("\r\n").count("\n") + 1 for text in texts]
+def _rows(texts: pl.Series) -> pl.Series:
+    return texts.str.strip_chars_end("\r\n").str.count_matches("\n", literal=True) + 1
 
 
-def _table(texts: list[str], columns: Sequence[Column]) -> pl.DataFrame | None:
+def _table(texts: pl.Series, columns: Sequence[Column]) -> pl.DataFrame | None:
     """Parsed in one go; None when a field is quoted, missing, too much, or of another type."""
     content = _joined(texts)
     if content is None:
@@ -366,18 +411,20 @@ def _table(texts: list[str], columns: Sequence[Column]) -> pl.DataFrame | None:
         frame = pl.read_csv(content, has_header=False, schema=kinds)
     except pl.exceptions.PolarsError:
         return None
+    if not any(frame.null_count().row(0)):
+        return frame
     if len(columns) == 1:
-        return frame if not frame.to_series().null_count() else None
-    # Too many fields raise; too few would become nulls silently, were it not for this count.
+        return None
+    # Too many fields raise; too few become nulls silently, and this count tells them from empty ones.
     commas = np.count_nonzero(np.frombuffer(content, np.uint8) == ord(","))
     return frame if commas == frame.height * (len(columns) - 1) else None
 
 
-def _answers(sides: Sequence[_Side | None], reader: Reader, height: int) -> pl.DataFrame | None:
-    if not any(sides):
+def _answers(side: Side, reader: Reader, height: int) -> pl.DataFrame | None:
+    if side.is_absent:
         return pl.DataFrame([pl.Series(column.name, [None] * height, _kind(column)) for column in reader.outputs])
-    texts = _texts(sides)
-    told = _csv_answers(texts, reader) if texts is not None else _json_answers(sides, reader)
+    texts = _texts(side)
+    told = _csv_answers(texts, reader) if texts is not None else _json_answers(side, reader)
     return told if told is not None and told.height == height else None
 
 
@@ -385,7 +432,7 @@ def _kind(column: Column) -> Any:
     return pl.String if column.is_category else pl.Float64
 
 
-def _csv_answers(texts: list[str], reader: Reader) -> pl.DataFrame | None:
+def _csv_answers(texts: pl.Series, reader: Reader) -> pl.DataFrame | None:
     """A value; a label; a probability for each class; or a label and them."""
     classes, fields = reader.schema.classes, texts[0].split("\n", 1)[0].count(",") + 1
     if not classes:
@@ -434,13 +481,13 @@ class _Told(msgspec.Struct, gc=False):
 _decode_told = msgspec.json.Decoder(_Told).decode
 
 
-def _json_answers(sides: Sequence[_Side | None], reader: Reader) -> pl.DataFrame | None:
+def _json_answers(side: Side, reader: Reader) -> pl.DataFrame | None:
     """The serving container's own JSON: anything else is read carefully."""
-    try:
-        told = [_decode_told(side.data).predictions for side in sides if side and side.encoding == "JSON"]
-    except (msgspec.MsgspecError, RecursionError):
+    if not side.are("JSON"):
         return None
-    if len(told) != len(sides):
+    try:
+        told = [_decode_told(data).predictions for data in side.data.to_list()]
+    except (msgspec.MsgspecError, RecursionError):
         return None
     rows = [row for each in told for row in each]
     classes = reader.schema.classes
@@ -470,7 +517,7 @@ def _carefully(records: list[_Record], numbers: Sequence[int], reader: Reader, f
         rows.extend(found)
         heights.append(len(found))
     frame = _as_frame(rows, (*reader.inputs, *reader.outputs))
-    return Batch(frame, keys_of(records, heights) if reader.keyed else None)
+    return Batch(frame, keys_of(_lines_of(records), pl.Series(heights)) if reader.keyed else None)
 
 
 def _one_line(problem: Exception) -> str:

@@ -19,14 +19,13 @@ import numpy as np
 import polars as pl
 from threadpoolctl import ThreadpoolController
 
-from monitoring.bins import CELLS, MISSING, Cells, Floats
+from monitoring.bins import CELLS, Floats
 from monitoring.layout import UNSEEN, CategoryColumn, Counts, Layout, NumericColumn, as_numbers
+from monitoring.tally import Tally
 
 VERSION = 1
 BLOCK = 1 << 16  # rows at a time: blocks stay in cache, and their sums stay below 2**53
 SCORED = 1 << 14  # rows whose products of scores are added in float32: scores are at most 24, so below 2**24 and exact
-BOUND = 2.0**36  # quanta; a value farther than 2**24 standard deviations from the centre is counted as that far
-LIMB = 1 << 18  # a block's squares of smaller numbers add up to less than 2**53
 NAMES = 256  # how many unseen levels are kept by name
 
 
@@ -283,41 +282,24 @@ def _series(frame: pl.DataFrame, column: NumericColumn) -> _Readable:
     return _Readable(values, values.null_count() - given.null_count() - blank)
 
 
-@dataclass(slots=True)
-class _Tally:
-    """One numeric column's running counts within one thread."""
-
-    cells: Counts
-    missing: int = 0
-    infinite: int = 0
-    fractional: int = 0
-    total: int = 0
-    squares: int = 0
-    minimum: float = math.inf
-    maximum: float = -math.inf
-
-
 def _count_numbers(given: list[_Readable], height: int, layout: Layout, blocks: range) -> Profile:
     columns = [(i, c) for i, c in enumerate(layout.columns) if isinstance(c, NumericColumn)]
-    tallies = [_Tally(np.zeros(256, np.int64)) for _ in columns]
     place = {column: slot for slot, column in enumerate(layout.paired)}
-    tables = [_score_table(column) for _, column in columns]
     scores = np.zeros((len(layout.paired), BLOCK), np.float32)
+    tallies = [Tally(column) for _, column in columns]
     products = np.zeros((len(layout.paired),) * 2, np.int64)
     for block in blocks:
         start = block * BLOCK
         size = min(BLOCK, height - start)
-        for (i, column), readable, tally, table in zip(columns, given, tallies, tables, strict=True):
-            cells = _tally_block(readable.values.slice(start, size).to_numpy(), column, tally)
-            if i in place:
-                np.take(table, cells, out=scores[place[i], :size], mode="clip")
+        for (i, _), readable, tally in zip(columns, given, tallies, strict=True):
+            tally.add(readable.values.slice(start, size).to_numpy(), scores[place[i], :size] if i in place else None)
         for first in range(0, size, SCORED):
             part = scores[:, first : min(first + SCORED, size)]
             products += (part @ part.T).astype(np.int64)
     empty = Profile.empty(layout)
     sums, squares = list(empty.sums), list(empty.squares)
     for (i, _), readable, tally in zip(columns, given, tallies, strict=True):
-        empty.cells[i] = tally.cells[:CELLS]
+        empty.cells[i] = tally.cells
         empty.missing[i], empty.infinite[i] = tally.missing, tally.infinite
         empty.fractional[i] = tally.fractional
         empty.unreadable[i] = readable.unreadable if blocks.start == 0 else 0
@@ -325,60 +307,6 @@ def _count_numbers(given: list[_Readable], height: int, layout: Layout, blocks: 
         sums[i], squares[i] = tally.total, tally.squares
     rows = sum(min(BLOCK, height - block * BLOCK) for block in blocks)
     return replace(empty, rows=rows, sums=tuple(sums), squares=tuple(squares), products=products)
-
-
-def _score_table(column: NumericColumn) -> np.typing.NDArray[np.float32]:
-    table = np.zeros(MISSING + 1, np.float32)
-    table[: len(column.scores)] = column.scores
-    return table
-
-
-def _tally_block(values: Floats, column: NumericColumn, tally: _Tally) -> Cells:
-    """Count one block of one column; the cells come back for the cross products."""
-    low, high = values.min(), values.max()
-    if np.isfinite(low) and np.isfinite(high):
-        cells = column.bins.find(values, bounded=column.bins.reaches(float(low), float(high)))
-        _add_moments(values, column, tally, float(low), float(high))
-    else:
-        cells = _tally_holed(values, column, tally)
-    tally.cells += np.bincount(cells, minlength=256)
-    return cells
-
-
-def _tally_holed(values: Floats, column: NumericColumn, tally: _Tally) -> Cells:
-    """A block with missing or infinite values: infinities have an outer bin but no place in the moments."""
-    absent = np.isnan(values)
-    cells = np.full(len(values), MISSING, np.uint8)
-    cells[~absent] = column.bins.find(values[~absent])
-    finite = values[np.isfinite(values)]
-    tally.missing += int(absent.sum())
-    tally.infinite += len(values) - len(finite) - int(absent.sum())
-    if len(finite):
-        _add_moments(finite, column, tally, float(finite.min()), float(finite.max()))
-    return cells
-
-
-def _add_moments(values: Floats, column: NumericColumn, tally: _Tally, low: float, high: float) -> None:
-    if column.integral:
-        tally.fractional += int(np.count_nonzero(values != np.floor(values)))
-    tally.minimum, tally.maximum = min(tally.minimum, low), max(tally.maximum, high)
-    scale = math.ldexp(1.0, column.exponent)
-    with np.errstate(over="ignore"):
-        quanta = np.subtract(values, column.centre)
-        np.multiply(quanta, scale, out=quanta)
-        farthest = max(abs(low - column.centre), abs(high - column.centre)) * scale
-    if farthest > BOUND:
-        np.clip(quanta, -BOUND, BOUND, out=quanta)
-    np.rint(quanta, out=quanta)
-    tally.total += int(quanta.sum())
-    tally.squares += int(quanta @ quanta) if farthest < LIMB - 1 else _squared(quanta)
-
-
-def _squared(quanta: Floats) -> int:
-    """The exact sum of squares of a block of whole numbers up to 2**36, in two limbs."""
-    high = np.rint(quanta / LIMB)
-    low = quanta - high * LIMB
-    return int(high @ high) * LIMB * LIMB + 2 * int(high @ low) * LIMB + int(low @ low)
 
 
 def _count_categories(frame: pl.DataFrame, layout: Layout) -> Profile:

@@ -22,6 +22,7 @@ class Folder(Protocol):
 
     def names(self, under: str = "") -> list[str]: ...
     def read(self, name: str) -> bytes: ...
+    def content(self, name: str) -> bytes | Path: ...
     def write(self, name: str, content: bytes, content_type: str = "application/json") -> None: ...
     def on_disk(self, name: str) -> Any: ...
 
@@ -42,6 +43,10 @@ class Disk:
             return (self.root / name).read_bytes()
         except OSError as problem:
             raise StorageError(f"cannot read {self.root / name}: {problem.strerror}") from problem
+
+    def content(self, name: str) -> Path:
+        """What can be read where it is."""
+        return self.root / name
 
     def write(self, name: str, content: bytes, content_type: str = "application/json") -> None:
         del content_type
@@ -85,6 +90,9 @@ class Bucket:
         except ClientError as problem:
             raise StorageError(f"cannot read s3://{self.bucket}/{self.prefix}{name}: {problem}") from problem
         return body
+
+    def content(self, name: str) -> bytes:
+        return self.read(name)
 
     def write(self, name: str, content: bytes, content_type: str = "application/json") -> None:
         self.client.put_object(Bucket=self.bucket, Key=self.prefix + name, Body=content, ContentType=content_type)

@@ -86,7 +86,7 @@ class Source:
 
     def rows_of(self, name: str, reader: Reader, tally: Tally) -> Iterator[pl.DataFrame]:
         if self.format == "capture":
-            yield self._sliced(reader.read(self.folder.read(name), name, tally).frame)
+            yield self._sliced(reader.read(self.folder.content(name), name, tally).frame)
             return
         tally.files += 1
         try:

@@ -331,6 +331,9 @@ class _Below:
     def read(self, name: str) -> bytes:
         return self.parent.read(f"{self.name}/{name}")
 
+    def content(self, name: str) -> Any:
+        return self.parent.content(f"{self.name}/{name}")
+
     def write(self, name: str, content: bytes, content_type: str = "application/json") -> None:
         self.parent.write(f"{self.name}/{name}", content, content_type)
 

@@ -8,15 +8,18 @@ import json
 import math
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from contract.records import CaptureRecord, Column, Payload, Schema
-from monitoring import capture
+from monitoring import capture, lines
 from monitoring.capture import Batch, Reader, Span, Tally
 from monitoring.layout import as_numbers
 from monitoring.predictions import PREDICTED, PROBABILITY
@@ -46,9 +49,21 @@ def as_base64(text: str, content_type: str = "text/csv") -> Payload:
 
 
 def read(content: bytes | str | list[str], schema: Schema = SCHEMA, **settings: Any) -> tuple[Batch, Tally]:
+    """Line by line, and as a large file is read; both must say the same."""
     text = "\n".join(content) + "\n" if isinstance(content, list) else content
-    tally = Tally()
-    return Reader(schema, **settings).read(text.encode() if isinstance(text, str) else text, "f.jsonl", tally), tally
+    whole = text.encode() if isinstance(text, str) else text
+    found: list[tuple[Batch, Tally]] = []
+    for least in (1 << 60, 0):
+        tally = Tally()
+        with patch.object(lines, "LEAST", least):
+            found.append((Reader(schema, **settings).read(whole, "f.jsonl", tally), tally))
+    (batch, tally), (again, same) = found
+    assert same.to_json() == tally.to_json()
+    assert_frame_equal(again.frame, batch.frame)
+    assert (again.keys is None) == (batch.keys is None)
+    if batch.keys is not None and again.keys is not None:
+        assert_frame_equal(again.keys, batch.keys)
+    return batch, tally
 
 
 ROW = {"a": 1.5, "b": 2.0, "k": "x"}
@@ -280,3 +295,40 @@ def test_a_tally_survives_its_json_form() -> None:
     _, tally = read([*GOOD, record(csv("1,2"), None, 9)])
     assert Tally.from_json(json.loads(json.dumps(tally.to_json()))) == tally
     assert capture.VERSION == "0"
+
+
+def large_file(tmp_path: Path, name: str = "a.jsonl", records: int = 6_000) -> Path:
+    path = tmp_path / name
+    path.write_text("".join(record(csv(f"{i},{i / 2},x"), csv("yes,0.1,0.9"), i) + "\n" for i in range(records)))
+    assert path.stat().st_size > lines.LEAST
+    return path
+
+
+def test_a_large_file_is_read_at_once_and_in_order(tmp_path: Path) -> None:
+    found = lines.read_at_once(large_file(tmp_path), "0")
+    assert found is not None
+    assert found.given.data.to_list() == [f"{i},{i / 2},x" for i in range(6_000)]
+
+
+def test_one_bad_line_makes_a_large_file_be_read_line_by_line_and_loses_nothing_else(tmp_path: Path) -> None:
+    path = large_file(tmp_path)
+    with path.open("a") as out:
+        out.write('{"captureData": {"endpointInput": {"da')
+    assert lines.read_at_once(path, "0") is None
+    tally = Tally()
+    assert Reader(SCHEMA).read(path, path.name, tally).frame.height == 6_000
+    assert (tally.records, tally.quarantined) == (6_001, 1)
+
+
+def test_a_file_whose_name_is_a_pattern_is_not_taken_for_others(tmp_path: Path) -> None:
+    large_file(tmp_path, "a1.jsonl", 7_000)
+    path = large_file(tmp_path, "a[1].jsonl")
+    assert Reader(SCHEMA).read(path, path.name, Tally()).frame.height == 6_000
+
+
+def test_a_large_file_is_read_alike_from_a_place_that_is_no_disk_and_packed(tmp_path: Path) -> None:
+    path, packed = large_file(tmp_path), tmp_path / "b.jsonl.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    found = [Reader(SCHEMA).read(each, "f", Tally()).frame for each in (path, path.read_bytes(), packed)]
+    assert_frame_equal(found[1], found[0])
+    assert_frame_equal(found[2], found[0])
