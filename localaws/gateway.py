@@ -208,7 +208,13 @@ class Gateway:
         """Let what stands behind answer, in the caller's account."""
         if request.account != DEFAULT_ACCOUNT:
             request.environ["HTTP_X_MOTO_ACCOUNT_ID"] = request.account
-        return self.behind(request.environ, start_response)
+        try:
+            return self.behind(request.environ, start_response)
+        except (AwsError, NotImplementedError):
+            raise
+        except Exception as error:  # a fault of moto's own: clients must not try it again and again
+            log.exception("%s:%s failed in what stands behind", request.service, request.operation)
+            raise NotBuilt(request.service, f"{request.operation} with these parameters ({error!r})") from error
 
     def ask_behind(self, request: Request) -> Response:
         """The same as `forward`, as a value: for an operation of ours that adds something to moto's."""

@@ -104,7 +104,7 @@ class Servers:
 
     def delete(self, request: Request) -> dict[str, Any]:
         row = self._find(request)
-        self._processes.end(row.arn)
+        self._processes.forget(row.arn)
         request.scope.remove(self.kind.kind, row.name)
         return {"TrackingServerArn": row.arn}
 
@@ -130,8 +130,8 @@ class Servers:
     def _find(self, request: Request) -> Resource:
         return resources.find(self.kind, request.scope, request.params["TrackingServerName"])
 
-    def _set(self, scope: Scope, row: Resource, status: str, active: str) -> None:
-        new = {"TrackingServerStatus": status, "IsActive": active}
+    def _set(self, scope: Scope, row: Resource, status: str, active: str, url: str | None = None) -> None:
+        new = {"TrackingServerStatus": status, "IsActive": active, "TrackingServerUrl": url}
         resources.change(self.kind, scope, row.name, new, now=self._plane.clock.now())
 
     def open(self, row: Resource, status: str) -> None:
@@ -142,7 +142,7 @@ class Servers:
             if problem:
                 self._set(scope, row, FAILED[status], "Inactive")
             else:
-                self._set(scope, row, status, "Active")
+                self._set(scope, row, status, "Active", self._processes.address(row.arn))
 
         self._processes.begin(row, ended)
 
@@ -190,7 +190,7 @@ class Apps:
 
     def delete(self, request: Request) -> dict[str, Any]:
         row = resources.find(MLFLOW_APP, request.scope, request.params["Arn"])
-        self._processes.end(row.arn)
+        self._processes.forget(row.arn)
         request.scope.remove(MLFLOW_APP.kind, row.name)
         return {"Arn": row.arn}
 
@@ -229,13 +229,12 @@ class Processes:
             if self._plane.store.by_arn(row.arn):  # it may have been deleted meanwhile
                 ended(problem)
             else:
-                self.end(row.arn)
+                self.forget(row.arn)
 
         self._plane.clock.spawn(work, f"MLflow of {row.name}")
 
     def _start(self, program: list[str], row: Resource) -> str | None:
-        root = (self._plane.settings.state or self._plane.settings.work).resolve()
-        folder = root / "mlflow" / row.account / row.region / row.name
+        folder = self._folder(row.arn)
         folder.mkdir(parents=True, exist_ok=True)
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
@@ -266,12 +265,22 @@ class Processes:
         self.end(row.arn)
         return f"The MLflow of {row.name} did not start; {folder / 'mlflow.log'} has the reason."
 
+    def _folder(self, arn: str) -> Path:
+        """Where a server or an app keeps its runs."""
+        _, _, _, region, account, resource = arn.split(":", 5)
+        root = (self._plane.settings.state or self._plane.settings.work).resolve()
+        return root / "mlflow" / account / region / resource
+
+    def address(self, arn: str) -> str | None:
+        """Where a browser opens it; None where nothing serves."""
+        serving = self._serving.get(arn)
+        return serving.url if serving else None
+
     def url(self, row: Resource) -> str:
-        """Where a browser opens it."""
-        serving = self._serving.get(row.arn)
-        if serving is None:
+        found = self.address(row.arn)
+        if found is None:
             raise ValidationException(absent(row.arn))
-        return serving.url
+        return found
 
     def answer(self, request: Request) -> Response:
         """Pass a client's request on to the MLflow that its header names."""
@@ -300,6 +309,11 @@ class Processes:
             serving = self._serving.pop(arn, None)
         if serving:
             serving.process.terminate(GRACE)
+
+    def forget(self, arn: str) -> None:
+        """End it, and drop what it kept."""
+        self.end(arn)
+        shutil.rmtree(self._folder(arn), ignore_errors=True)
 
     def close(self) -> None:
         for arn in list(self._serving):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from localaws import kinds, resources
@@ -21,7 +22,7 @@ def operations(plane: Plane) -> Mapping[str, Operation]:
     now = plane.clock.now
     table: dict[str, Operation] = {}
     for kind in kinds.JOB_DEFINITIONS:
-        table |= resources.operations(kind, now)
+        table |= {**resources.operations(kind, now), f"List{kind.noun}s": _definitions(kind)}
     for kind in (EXPERIMENT, TRIAL, TRIAL_COMPONENT, ACTION, ARTIFACT, CONTEXT):
         table |= resources.operations(kind, now)
         table |= {f"Update{kind.noun}": _update(kind, now), f"Delete{kind.noun}": _delete(kind)}
@@ -41,6 +42,24 @@ def operations(plane: Plane) -> Mapping[str, Operation]:
         "DeleteAssociation": delete_association,
         "ListAssociations": list_associations,
     }
+
+
+def _definitions(kind: resources.Kind) -> Operation:
+    """Lists of job definitions call their members otherwise than Describe does."""
+
+    def listing(request: Request) -> dict[str, Any]:
+        rows = [replace(row, body=_summary(row)) for row in request.scope.all(kind.kind)]
+        watched = request.params.get("EndpointName")
+        return resources.listing(kind, request, [row for row in rows if watched in (None, row.body["EndpointName"])])
+
+    return listing
+
+
+def _summary(row: Resource) -> Body:
+    inputs = (value for member, value in row.body.items() if member.endswith("JobInput"))
+    endpoint = next((each["EndpointInput"]["EndpointName"] for each in inputs if "EndpointInput" in each), "")
+    name = {"MonitoringJobDefinitionName": row.name, "MonitoringJobDefinitionArn": row.arn}
+    return {**row.body, **name, "EndpointName": endpoint}
 
 
 def _update(kind: resources.Kind, now: Now) -> Operation:
