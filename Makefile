@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format tables check rules test rules offline up down preview measure
+.PHONY: help setup lock format tables check rules test rules offline up down demo preview measure
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ offline: setup  ## the whole way on the embedded AWS: train, gate, deploy, canar
 
 up: setup  ## from nothing to a first prediction on the embedded AWS
 	@slipway launch
+
+demo: setup  ## play the whole story on an embedded AWS of its own, told as it happens, with a report at the end
+	@slipway demo
 
 down: setup  ## stop the embedded AWS and forget the local environment with all it holds
 	@slipway local reset --yes

@@ -20,6 +20,7 @@ from delivery import approval
 from delivery.bundle import Bundle
 from delivery.data import DataStore, version_of
 from delivery.deployment import Deployment
+from delivery.engine.engine import Preview
 from delivery.environment import Environment
 from delivery.ledger import Break, Event, explain
 from delivery.registry import Version
@@ -63,6 +64,13 @@ class Platform:
         brought = engine(self.engine).up(self.environment.name, self.environment.root, console)
         for warning in brought.warnings:
             self.tell(warning)
+
+    def preview(self) -> Preview:
+        """What `up` would change and what that would cost; changes nothing."""
+        from delivery.engine.choose import engine
+
+        console = Console(stderr=True, quiet=True)
+        return engine(self.engine).preview(self.environment.name, self.environment.root, console)
 
     # Data and runs.
 

@@ -25,6 +25,13 @@ from monitoring.table import TableError
 OK, USAGE, UNREADABLE, VERDICT = 0, 2, 3, 4
 ROOT = "/opt/ml/"
 MESSAGE = 1024  # SageMaker keeps so much of a job's message
+STARTED = "SLIPWAY_STARTED"
+
+
+def moment() -> datetime:
+    """When the pipeline's execution started, else now: a job that waited for a machine judges the window it was for."""
+    given = os.environ.get(STARTED)
+    return datetime.now(UTC) if given is None else datetime.fromisoformat(given).astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class Outside:
     """What the commands touch outside this process."""
 
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    now: Callable[[], datetime] = moment
     s3: Callable[[], Any] = s3_client
     cloudwatch: Callable[[], CloudWatch] = cloudwatch_client
     sagemaker: Callable[[], Any] = sagemaker_client

@@ -10,7 +10,7 @@ import tarfile
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -441,3 +441,10 @@ def test_every_command_has_help_with_an_example() -> None:
         module.arguments(sub)
         assert f"monitor {name}" in (module.__doc__ or "")
         assert all(action.help for action in sub._actions)
+
+
+def test_a_job_that_a_pipeline_started_takes_the_executions_start_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cli.STARTED, "2026-03-02T20:00:00Z")
+    assert cli.Outside().now() == datetime(2026, 3, 2, 20, tzinfo=UTC)
+    monkeypatch.delenv(cli.STARTED)
+    assert abs(cli.Outside().now() - datetime.now(UTC)) < timedelta(minutes=1)

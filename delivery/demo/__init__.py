@@ -1,0 +1,1 @@
+"""The whole story in one go: a model's life on the embedded AWS, told while it really happens."""

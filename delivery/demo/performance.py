@@ -1,0 +1,48 @@
+"""One performance of the story: the world made, the chapters played, the seal looked at, the report written."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from delivery.demo import sealed, story
+from delivery.demo.report import page
+from delivery.demo.telling import Chapter, Telling
+from delivery.demo.world import World, own_variables
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """What was told, how long it took, and what is known of sockets."""
+
+    chapters: tuple[Chapter, ...]
+    seconds: float
+    sockets: sealed.Evidence
+    report: Path
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "chapters": [asdict(each) | {"day": each.day.isoformat()} for each in self.chapters],
+            "seconds": round(self.seconds, 1),
+            "sockets": asdict(self.sockets) | {"says": self.sockets.says},
+            "report": str(self.report),
+        }
+
+
+def perform(repository: Path, console: Console, *, is_sealed: bool) -> Performance:
+    """Play it all; whatever does not go as it is told is an error."""
+    began = time.monotonic()
+    own_variables()
+    if is_sealed:
+        sealed.raise_loopback()
+    world, telling = World(repository), Telling(console)
+    with world.alone():
+        story.play(world, telling)
+        evidence = sealed.evidence(sealed=is_sealed)
+    chapters, seconds = tuple(telling.chapters), time.monotonic() - began
+    world.report.write_text(page(chapters, seconds, evidence))
+    return Performance(chapters, seconds, evidence, world.report)

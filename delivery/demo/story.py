@@ -1,0 +1,307 @@
+"""The story, chapter by chapter: operators' own verbs, and each chapter ends when what it tells has happened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from contract.records import Request
+from contract.release import Release, Rollout
+from delivery.demo.calendar import Calendar
+from delivery.demo.customers import TOGETHER, Customers, Sample
+from delivery.demo.telling import Telling
+from delivery.demo.world import MODEL, World
+from delivery.local import until
+from delivery.platform import Platform
+from delivery.registry import Version
+from delivery.release import RefusedError
+from delivery.runs import Pipeline, Step
+from delivery.traffic import SETTLED
+
+MINUTE, TEN_MINUTES, HALF_AN_HOUR = timedelta(minutes=1), timedelta(minutes=10), timedelta(minutes=30)
+EXPERIMENT = "spring"
+CANARY = Rollout("canary", percent=30, bake_seconds=2400)
+LINEAR = Rollout("linear", percent=50, bake_seconds=600)
+PATIENCE = 120.0  # real seconds until an update begins to bake
+
+
+@dataclass
+class Stage:
+    """What the chapters play with: two people, a clock, customers and data."""
+
+    world: World
+    calendar: Calendar
+    telling: Telling
+    ana: Platform  # trains, and asks for what she trained to be released
+    ben: Platform  # says yes or no
+
+    # Data.
+
+    def sample(self, name: str, *, rows: int, seed: int, drift: float = 0.0) -> Sample:
+        return Sample.draw(self.world.root / "samples" / name / f"{name}.csv", rows=rows, seed=seed, drift=drift)
+
+    # What people do, told as they do it.
+
+    def train(self, data: Sample, family: str, reason: str) -> Version:
+        told: dict[str, str] = {}
+
+        def steps(seen: list[Step]) -> None:
+            for step in seen:
+                if step.status == "Succeeded" and step.name not in told:
+                    told[step.name] = step.status
+
+        version = self.ana.run(MODEL, data.path, family=family, reason=reason, steps=steps)
+        self.telling.say(f"ana trains {family} on {len(data.rows):,} customers: {' → '.join(told)}")
+        return version
+
+    def approve(self, version: Version, note: str) -> None:
+        bundle = self.ben.approve(MODEL, str(version.version), note=note)
+        auc = bundle.evidence.metrics["auc"]
+        self.telling.say(
+            f"version {version.version} passes its gates (auc {auc.value:.3f}) and ben says yes: “{note}”; "
+            f"evidence {bundle.hash[:12]} is sealed"
+        )
+
+    # Customers and time.
+
+    def customers(self) -> Customers:
+        """Those of today, whom no model has learned from."""
+        return Customers(self.ana, MODEL, self.today)
+
+    @cached_property
+    def today(self) -> Sample:
+        return self.sample("today", rows=6000, seed=11)
+
+    def asked(self, customers: Customers) -> str:
+        return f"{TOGETHER * customers.asked:,}"
+
+    @property
+    def endpoint(self) -> Any:
+        return self.ana.environment.endpoint(MODEL)
+
+    def live(self, customers: Customers, until_: datetime, *, every: timedelta, requests: int) -> None:
+        """Customers call, time passes."""
+        self.calendar.play(until_, every, lambda _: customers.call(requests))
+
+    def roll_out(self, ask: Callable[[], Release], customers: Customers, *, every: timedelta, requests: int) -> Release:
+        """Ask for a release, and let customers call while it bakes."""
+        with ThreadPoolExecutor(1) as person:
+            asked = person.submit(ask)
+            until(lambda: asked.done() or self.baking(), PATIENCE)
+            while not asked.done() and self.endpoint.live().status not in SETTLED:
+                customers.call(requests)
+                self.calendar.on(every)
+            return asked.result()
+
+    def baking(self) -> bool:
+        return "Baking" in self.endpoint.live().stages
+
+    # What the cloud says.
+
+    def alarms(self) -> dict[str, str]:
+        """Every metric alarm in state ALARM, with its reason."""
+        pages = self.ana.environment.client("cloudwatch").get_paginator("describe_alarms").paginate(StateValue="ALARM")
+        return {each["AlarmName"]: each["StateReason"] for page in pages for each in page["MetricAlarms"]}
+
+    def alarm(self, signal: str, variant: str | None = None) -> str:
+        return self.ana.environment.settings.names.alarm(MODEL, signal, variant)
+
+    def serving(self) -> int:
+        return self.ana.release(MODEL).champion.package.version
+
+    def judged(self) -> None:
+        """The monitor's newest run must have succeeded."""
+        newest = self.monitor.runs(most=1)[0]
+        if newest.status != "Succeeded":
+            steps = self.monitor.steps(newest)
+            self.telling.expect(False, "the monitor judged the window", steps[-1].reason if steps else newest.reason)
+
+    @property
+    def monitor(self) -> Pipeline:
+        here = self.ana.environment
+        return Pipeline(here.sagemaker, here.model(MODEL).monitor_pipeline or "", here.wait)
+
+    def newest_run(self) -> str | None:
+        runs = self.ana.pipeline(MODEL).runs(most=1)
+        return runs[0].arn if runs else None
+
+    def nightly_export(self, sample: Sample) -> None:
+        """The newest customers, where the platform looks for data when nobody names any."""
+        here = self.ana.environment
+        here.s3.upload_file(str(sample.path), here.bucket("data"), f"{MODEL}/{sample.path.name}")
+
+
+def comes_up(stage: Stage) -> None:
+    stage.ana.up()
+    told = stage.ana.environment.outputs
+    stage.telling.say(
+        f"buckets, keys, roles, registry, pipelines, schedules, topics and alarms of '{told.environment}' stand"
+    )
+    stage.telling.expect(stage.ana.preview().plan.is_empty, "a preview finds nothing left to do")
+
+
+def first_model(stage: Stage) -> None:
+    winter = stage.sample("winter", rows=1500, seed=7)
+    version = stage.train(winter, "logistic_regression", "a first model")
+    with refusal(stage, "nobody approved it yet, so it is not deployed"):
+        stage.ana.deploy(MODEL, str(version.version))
+    with refusal(stage, "who trained it does not approve it"):
+        stage.ana.approve(MODEL, str(version.version), note="looks good to me")
+    stage.approve(version, "better than guessing")
+    release = stage.ana.deploy(MODEL, str(version.version), rollout=Rollout("all-at-once"))
+    stage.telling.expect(release.state == "steady", f"version {version.version} serves", release.state)
+    answer = stage.ana.invoke(MODEL, Request(winter.asked(winter.rows[0]).encode(), "text/csv", "application/json"))
+    stage.telling.quote(answer.answer.body.decode())
+
+
+def quiet_evening(stage: Stage) -> None:
+    customers = stage.customers()
+    stage.calendar.to(stage.calendar.at(19))
+    stage.live(customers, stage.calendar.at(20), every=TEN_MINUTES, requests=10)
+    stage.telling.say(f"{stage.asked(customers)} customers were asked about; at eight the monitor judges the last hour")
+    stage.calendar.on(MINUTE)
+    stage.judged()
+    stage.telling.expect(
+        not stage.alarms(), "no alarm: today's customers are like those it learned from", stage.alarms()
+    )
+
+
+def bad_canary(stage: Stage) -> None:
+    export = stage.sample("export", rows=1500, seed=8)
+    turned = export.swapped(stage.world.root / "samples" / "turned" / "export.csv")
+    stage.telling.say(
+        "an upstream job now writes yes for no; training and test rows are wrong alike, so nobody notices"
+    )
+    version = stage.train(turned, "random_forest", "more data")
+    stage.approve(version, "the numbers look even better")
+    good, customers = stage.serving(), stage.customers()
+    stage.calendar.to(stage.calendar.at(19, days=1) + HALF_AN_HOUR)
+    release = stage.roll_out(
+        lambda: stage.ana.deploy(MODEL, str(version.version), rollout=CANARY), customers,
+        every=timedelta(minutes=5), requests=10,
+    )  # fmt: skip
+    stage.telling.expect(release.state == "rolled_back", "an alarm took it back while it baked", release.state)
+    stage.telling.quote(release.reason)
+    stage.telling.expect(stage.serving() == good, f"version {good} serves again", stage.serving())
+
+
+def week_of_two(stage: Stage) -> None:
+    spring = stage.sample("spring", rows=8000, seed=9)
+    version = stage.train(spring, "hist_gradient_boosting", "another family, more customers")
+    stage.approve(version, "promising: let customers decide")
+    stage.ana.start_experiment(MODEL, EXPERIMENT, str(version.version), 0.5)
+    customers, began = stage.customers(), stage.calendar.now()
+    for day in range(7):
+        stage.calendar.to(stage.calendar.at(12, days=1))
+        told = customers.turn_out()
+        customers.call(40)
+        stage.telling.say(f"day {day + 1}: {stage.asked(customers)} asked about, how {told:,} turned out is known")
+    del began
+
+
+def promoted(stage: Stage) -> None:
+    release = stage.roll_out(
+        lambda: stage.ana.promote_challenger(MODEL, CANARY), stage.customers(), every=TEN_MINUTES, requests=5
+    )
+    stage.telling.expect(release.state == "steady", f"version {stage.serving()} is the champion", release.state)
+
+
+def world_moves(stage: Stage) -> None:
+    later = stage.sample("later", rows=4000, seed=12, drift=1.0)
+    stage.nightly_export(later)
+    before = stage.newest_run()
+    customers = Customers(stage.ana, MODEL, later)
+    stage.calendar.to(stage.calendar.at(19, days=1))
+    stage.live(customers, stage.calendar.at(20), every=TEN_MINUTES, requests=10)
+    stage.calendar.on(MINUTE)
+    stage.judged()
+    raised = stage.alarms()
+    name = stage.alarm("drift", "champion")
+    stage.telling.expect(name in raised, "the drift alarm is up", raised)
+    stage.telling.quote(f"{name}: {raised.get(name, '')}")
+    pipeline = stage.ana.pipeline(MODEL)
+    run = stage.newest_run()
+    stage.telling.expect(run is not None and run != before, "the alarm started a training by itself", run)
+    if run is not None:
+        pipeline.finish(pipeline.read(run))
+    version = stage.ana.version(MODEL, "latest")
+    stage.telling.say(f"version {version.version} is registered and waits for a person: {version.approval}")
+
+
+def forward_and_back(stage: Stage) -> None:
+    version = stage.ana.version(MODEL, "latest")
+    stage.approve(version, "learned from this year's customers")
+    before = stage.ana.release(MODEL).champion.package
+    release = stage.roll_out(
+        lambda: stage.ana.deploy(MODEL, str(version.version), rollout=LINEAR), stage.customers(),
+        every=TEN_MINUTES, requests=5,
+    )  # fmt: skip
+    stage.telling.expect(release.state == "steady", f"version {version.version} serves", release.state)
+    began = time.monotonic()
+    release = stage.ben.rollback(MODEL, reason="the call centre asks for yesterday's lists")
+    took = time.monotonic() - began
+    stage.telling.expect(
+        release.champion.package.artifact_hash == before.artifact_hash,
+        f"one command took it back to version {before.version}, to the very same bytes",
+        release.champion.package.artifact_hash,
+    )
+    stage.telling.say(f"{took:.1f} s, clearing up included")
+
+
+def told_again(stage: Stage) -> None:
+    events = stage.ben.why(MODEL)
+    for event in events:
+        decision = event.decision
+        stage.telling.quote(f"{decision.at[:16]}  {decision.who:4} {decision.what}: {decision.why}")
+    stage.telling.expect(events[0].decision.what == "rollback", "the ledger says why this version serves", events[:1])
+    breaks = stage.ben.verify_ledger()
+    stage.telling.expect(not breaks, "the ledger is whole: nobody changed a word of it", breaks)
+    stage.telling.expect(stage.ben.preview().plan.is_empty, "a preview finds nothing to do")
+
+
+CHAPTERS: tuple[tuple[str, str, Callable[[Stage], None]], ...] = (
+    ("The platform comes up", "One program declares everything; the engine makes it so.", comes_up),
+    ("A first model", "Trained, judged by gates, approved by a second person, deployed.", first_model),
+    (
+        "A quiet evening",
+        "Customers call; every evening the monitor compares them with those it learned from.",
+        quiet_evening,
+    ),
+    ("A bad model", "It passes every gate, and answers the wrong way round. The canary meets it first.", bad_canary),
+    ("A week of two models", "Champion and challenger share the traffic until the difference is certain.", week_of_two),
+    ("A new champion", "The winner takes over step by step.", promoted),
+    ("The world moves", "Prices rise, devices are new: the monitor sees it before the complaints do.", world_moves),
+    ("Forward, and back", "What was learned is released; one command undoes it.", forward_and_back),
+    ("Why is it so?", "Every decision stands in a ledger that shows any edit.", told_again),
+)
+
+
+@contextmanager
+def refusal(stage: Stage, what: str) -> Iterator[None]:
+    """What is tried inside must be refused."""
+    try:
+        yield
+    except RefusedError as problem:
+        stage.telling.expect(True, what)
+        stage.telling.quote(str(problem).splitlines()[0])
+    else:
+        stage.telling.expect(False, what, "it was done")
+
+
+def play(world: World, telling: Telling) -> None:
+    """The whole story, in a world made new."""
+    world.make()
+    with world.running() as url:
+        calendar = Calendar(url)
+        stage = Stage(
+            world, calendar, telling, world.platform("ana", telling.quote), world.platform("ben", telling.quote)
+        )
+        for title, about, chapter in CHAPTERS:
+            with telling.chapter(title, about, calendar.now()):
+                chapter(stage)
