@@ -104,7 +104,7 @@ def summary(plays: list[Play], kills: int, outlived: int) -> str:
     times = [each.seconds for each in plays]
     row = [len(plays), sum(each.green for each in plays), f"{min(times):.0f}", f"{statistics.median(times):.0f}",
            f"{max(times):.0f}", kills, outlived, plays[-1].said]  # fmt: skip
-    heads = ["plays in a row", "green", "fastest s", "median s", "slowest s", "killed before", "outlived a kill", "sockets"]  # fmt: skip
+    heads = ["plays", "green", "fastest s", "median s", "slowest s", "killed before", "outlived a kill", "sockets"]
     lines = [heads, ["---"] * len(heads), row]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
