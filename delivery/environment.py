@@ -67,6 +67,10 @@ class Environment:
             ) from None
         return PlatformOutputs.from_json(json.loads(found["Parameter"]["Value"]))
 
+    def forget_outputs(self) -> None:
+        """It was brought up: what it tells may have changed."""
+        self.__dict__.pop("outputs", None)
+
     @cached_property
     def clients(self) -> dict[str, Any]:
         return {}

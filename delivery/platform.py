@@ -62,6 +62,7 @@ class Platform:
 
         console = Console(stderr=True, quiet=True)
         brought = engine(self.engine).up(self.environment.name, self.environment.root, console)
+        self.environment.forget_outputs()
         for warning in brought.warnings:
             self.tell(warning)
 

@@ -102,11 +102,15 @@ def sums_of(profile: Profile) -> Sums:
 
 
 def reference_of(profile: Profile, scatter: Floats | None = None) -> Reference:
-    """A baseline as a reference: levels seen once stand for those never seen (Good and Turing)."""
+    """A baseline as a reference: levels seen once stand for those never seen (Good and Turing).
+
+    Not where the levels were learned from other rows, of which a baseline always misses some: there its own unseen rows
+    say how many to expect.
+    """
     cells = profile.cells.copy()
     for i, counts in profile.levels.items():
         column = profile.layout.columns[i]
-        if isinstance(column, CategoryColumn):
+        if isinstance(column, CategoryColumn) and (counts > 0).all():
             once = counts == 1
             cells[i] -= np.bincount(column.cell_of_level, weights=once, minlength=CELLS).astype(np.int64)
             cells[i, UNSEEN] += int(once.sum())

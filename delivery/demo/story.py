@@ -105,8 +105,13 @@ class Stage:
     # What the cloud says.
 
     def alarms(self) -> dict[str, str]:
-        """Every metric alarm in state ALARM, with its reason."""
-        pages = self.ana.environment.client("cloudwatch").get_paginator("describe_alarms").paginate(StateValue="ALARM")
+        """Every alarm of the model that is up, with its reason; autoscaling's own are not among them."""
+        here = self.ana.environment
+        pages = (
+            here.client("cloudwatch")
+            .get_paginator("describe_alarms")
+            .paginate(StateValue="ALARM", AlarmNamePrefix=f"{here.settings.names.of(MODEL)}-")
+        )
         return {each["AlarmName"]: each["StateReason"] for page in pages for each in page["MetricAlarms"]}
 
     def alarm(self, signal: str, variant: str | None = None) -> str:
@@ -125,7 +130,7 @@ class Stage:
     @property
     def monitor(self) -> Pipeline:
         here = self.ana.environment
-        return Pipeline(here.sagemaker, here.model(MODEL).monitor_pipeline or "", here.wait)
+        return Pipeline(here.sagemaker, here.settings.names.monitor_pipeline(MODEL), here.wait)
 
     def newest_run(self) -> str | None:
         runs = self.ana.pipeline(MODEL).runs(most=1)
@@ -147,7 +152,7 @@ def comes_up(stage: Stage) -> None:
 
 
 def first_model(stage: Stage) -> None:
-    winter = stage.sample("winter", rows=1500, seed=7)
+    winter = stage.sample("winter", rows=4000, seed=7)
     version = stage.train(winter, "logistic_regression", "a first model")
     with refusal(stage, "nobody approved it yet, so it is not deployed"):
         stage.ana.deploy(MODEL, str(version.version))
@@ -173,13 +178,13 @@ def quiet_evening(stage: Stage) -> None:
 
 
 def bad_canary(stage: Stage) -> None:
-    export = stage.sample("export", rows=1500, seed=8)
+    export = stage.sample("export", rows=4000, seed=8)
     turned = export.swapped(stage.world.root / "samples" / "turned" / "export.csv")
     stage.telling.say(
         "an upstream job now writes yes for no; training and test rows are wrong alike, so nobody notices"
     )
-    version = stage.train(turned, "random_forest", "more data")
-    stage.approve(version, "the numbers look even better")
+    version = stage.train(turned, "logistic_regression", "newer data")
+    stage.approve(version, "the numbers look as good")
     good, customers = stage.serving(), stage.customers()
     stage.calendar.to(stage.calendar.at(19, days=1) + HALF_AN_HOUR)
     release = stage.roll_out(
@@ -289,7 +294,7 @@ def refusal(stage: Stage, what: str) -> Iterator[None]:
         yield
     except RefusedError as problem:
         stage.telling.expect(True, what)
-        stage.telling.quote(str(problem).splitlines()[0])
+        stage.telling.quote(problem)
     else:
         stage.telling.expect(False, what, "it was done")
 

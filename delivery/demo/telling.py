@@ -50,12 +50,13 @@ class Telling:
         here = Chapter(title, about, day)
         self.chapters.append(here)
         self.console.print(f"\n[bold]{len(self.chapters)}. {escape(title)}[/]  [dim]{day:%A %d %B, %H:%M}[/]")
-        self.console.print(f"   [dim]{escape(about)}[/]", highlight=False)
+        self.console.print(f"   [dim]{escape(about)}[/]", highlight=False, soft_wrap=True)
         began = time.monotonic()
         try:
             yield
         finally:
             here.seconds = time.monotonic() - began
+            self.console.print(f"   [dim]{here.seconds:.0f} s[/]", highlight=False)
 
     def say(self, text: object, mood: str = "plain") -> None:
         for line in str(text).splitlines():

@@ -107,20 +107,20 @@ def _finite(value: float) -> float | None:
 def page(report: Mapping[str, Any]) -> str:
     """The HTML of a report's document."""
     experiment = Experiment.from_json(report["experiment"])
-    sections = [Section("Both variants", _totals(report, experiment), "Sums over all looks: to read, not to compare.")]
+    sections = [Section("Both variants", totals(report, experiment), "Sums over all looks: to read, not to compare.")]
     if report["looks"]:
         sections += [
             Section(
-                "Difference over time", _difference(report, experiment),
+                "Difference over time", difference(report, experiment),
                 "Challenger minus champion, compared within looks and combined across them. The band holds the true "
                 f"difference at all times at once, but for a chance of {experiment.false_promotion:g}.",
             ),
             Section(
-                "Proofs", _proof_table(report) + _proof_lines(report),
+                "Proofs", proof_table(report) + proof_lines(report),
                 "Evidence for each claim after each look, as a share of what proves it: at 1 the claim is proven, "
                 "however often it was looked at.",
             ),
-            Section("Traffic", _traffic(report), "The challenger's share of requests, and what the weights say."),
+            Section("Traffic", traffic(report), "The challenger's share of requests, and what the weights say."),
             *(
                 [Section("Latency", _latency(report), "Inside the container, in the latest look, by percentile.")]
                 if any(report["latency"].values())
@@ -132,10 +132,10 @@ def page(report: Mapping[str, Any]) -> str:
             ),
         ]  # fmt: skip
     title = f"{report['endpoint']}: experiment {experiment.name}"
-    return render(title, *_said(report), facts=_facts(report, experiment), sections=sections)
+    return render(title, *said(report), facts=_facts(report, experiment), sections=sections)
 
 
-def _said(report: Mapping[str, Any]) -> tuple[str, Mood]:
+def said(report: Mapping[str, Any]) -> tuple[str, Mood]:
     verdict = report["verdict"]
     if verdict is None:
         return "No look was counted yet.", "unsure"
@@ -158,7 +158,7 @@ def _facts(report: Mapping[str, Any], experiment: Experiment) -> list[tuple[str,
     ]
 
 
-def _totals(report: Mapping[str, Any], experiment: Experiment) -> str:
+def totals(report: Mapping[str, Any], experiment: Experiment) -> str:
     form = "{:.3%}" if experiment.metric.kind == "rate" else "{:.5g}"
     rows = [
         [text(each["variant"]), f"{each['n']:,}", "none" if each["value"] is None else form.format(each["value"])]
@@ -167,7 +167,7 @@ def _totals(report: Mapping[str, Any], experiment: Experiment) -> str:
     return table(["Variant", "Units", experiment.metric.name], rows, "Both variants over all looks")
 
 
-def _difference(report: Mapping[str, Any], experiment: Experiment) -> str:
+def difference(report: Mapping[str, Any], experiment: Experiment) -> str:
     import plotly.graph_objects as go
 
     looks = report["looks"]
@@ -189,7 +189,7 @@ def _difference(report: Mapping[str, Any], experiment: Experiment) -> str:
     return figure(drawn, "Difference of the variants over time with its confidence sequence", 300)
 
 
-def _proof_table(report: Mapping[str, Any]) -> str:
+def proof_table(report: Mapping[str, Any]) -> str:
     rows = [
         [
             text(each["claim"]), number(math.exp(each["log_e"][-1])), number(math.exp(each["needed"])),
@@ -200,7 +200,7 @@ def _proof_table(report: Mapping[str, Any]) -> str:
     return table(["Claim", "Evidence now", "Needed", ""], rows, "Evidence for each claim")
 
 
-def _proof_lines(report: Mapping[str, Any]) -> str:
+def proof_lines(report: Mapping[str, Any]) -> str:
     import plotly.graph_objects as go
 
     times = [each["name"] for each in report["looks"]]
@@ -214,7 +214,7 @@ def _proof_lines(report: Mapping[str, Any]) -> str:
     return figure(drawn, "Evidence for each claim over time", 360)
 
 
-def _traffic(report: Mapping[str, Any]) -> str:
+def traffic(report: Mapping[str, Any]) -> str:
     import plotly.graph_objects as go
 
     looks = report["looks"]

@@ -13,9 +13,9 @@ VERSION = 1
 def page(report: Mapping[str, Any]) -> str:
     """The HTML of a report's document."""
     sections = [
-        Section("Variants", _measures(report, slices=False), "Value with 95 % bounds, from known outcomes alone."),
+        Section("Variants", measures(report, slices=False), "Value with 95 % bounds, from known outcomes alone."),
         Section(
-            "Label coverage", _coverage(report),
+            "Label coverage", coverage(report),
             "Young predictions have few outcomes, and the first are not typical: read quality together with this.",
         ),
         Section(
@@ -26,7 +26,7 @@ def page(report: Mapping[str, Any]) -> str:
         Section("Calibration", _calibration(report), "What was promised and what happened; the line is exactness.")
         if any(report["calibration"].values())
         else None,
-        Section("Slices", _measures(report, slices=True), "The same for each value of the columns asked for.")
+        Section("Slices", measures(report, slices=True), "The same for each value of the columns asked for.")
         if any(part["slice"] for part in report["parts"])
         else None,
         Section("Compared with the reference", _reference(report), "On labelled rows the model was not trained on.")
@@ -43,10 +43,10 @@ def page(report: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     kept = [each for each in sections if each is not None]
     title = f"{report['endpoint']}: quality as of {report['made']}"
-    return render(title, *_said(report), facts=_facts(report), sections=kept)
+    return render(title, *said(report), facts=_facts(report), sections=kept)
 
 
-def _said(report: Mapping[str, Any]) -> tuple[str, Mood]:
+def said(report: Mapping[str, Any]) -> tuple[str, Mood]:
     lost = [
         f"{part['variant']} is surely on the wrong side of its threshold in {', '.join(part['below_threshold'])}"
         for part in report["parts"]
@@ -75,7 +75,7 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _measures(report: Mapping[str, Any], *, slices: bool) -> str:
+def measures(report: Mapping[str, Any], *, slices: bool) -> str:
     parts = [part for part in report["parts"] if bool(part["slice"]) == slices]
     names = list(dict.fromkeys(name for part in parts for name in part["measures"]))
     rows = [
@@ -103,7 +103,7 @@ def _whole(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [part for part in report["parts"] if not part["slice"]]
 
 
-def _coverage(report: Mapping[str, Any]) -> str:
+def coverage(report: Mapping[str, Any]) -> str:
     ages = sorted({float(age) for part in _whole(report) for age in part["coverage"]["by_age_hours"]})
     rows = [
         [

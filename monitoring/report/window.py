@@ -153,28 +153,28 @@ def page(report: Mapping[str, Any]) -> str:
     """The HTML of a report's document."""
     verdict = report["verdict"]
     sections = [
-        Section("What raised the alarm", _causes(verdict["causes"])) if verdict["causes"] else None,
+        Section("What raised the alarm", causes(verdict["causes"])) if verdict["causes"] else None,
         Section(
             "Columns that moved most", _distributions(report),
             "Baseline and window, each as a share of its rows. An effect of 1 is the smallest that matters.",
         ),
-        Section("Drift over time", _over_time(report), "The largest effect of each window; a marker is an alarm.")
+        Section("Drift over time", over_time(report), "The largest effect of each window; a marker is an alarm.")
         if report["past"]
         else None,
-        Section("Columns by window", _heat(report), "The effect in each column; 1 is the smallest that matters.")
+        Section("Columns by window", heat_map(report), "The effect in each column; 1 is the smallest that matters.")
         if len(report["past"]) > 1
         else None,
-        Section("Data quality", _violations(report)),
+        Section("Data quality", violations(report)),
         Section("All columns", _all_columns(report), "Scores with 95 % intervals; p-values before correction."),
         Section("The table as a whole", _whole(report)),
         Section("What was read", _tally(report)),
     ]  # fmt: skip
     title = f"{report['endpoint']} / {report['variant']}: {moment(report['since'], 'all records')}"
     kept = [part for part in sections if part is not None]
-    return render(title, *_said(report), facts=_facts(report), sections=kept)
+    return render(title, *said(report), facts=_facts(report), sections=kept)
 
 
-def _said(report: Mapping[str, Any]) -> tuple[str, Mood]:
+def said(report: Mapping[str, Any]) -> tuple[str, Mood]:
     verdict, broken = report["verdict"], len(report["violations"])
     parts = {
         "drift": "Drift: the inputs differ from the baseline by more than matters, beyond the false-alarm budget.",
@@ -202,7 +202,7 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _causes(causes: Sequence[Mapping[str, Any]]) -> str:
+def causes(found: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         [
             text(" and ".join(cause["columns"])),
@@ -210,7 +210,7 @@ def _causes(causes: Sequence[Mapping[str, Any]]) -> str:
             f"10<sup>{cause['log_p'] / math.log(10):.0f}</sup>",
             text(f"the last {cause['windows']} windows" if cause["windows"] > 1 else "this window"),
         ]
-        for cause in causes[:PLOTS]
+        for cause in found[:PLOTS]
     ]
     return table(["Column", "Effect", "Chance of this without drift", "Seen over"], rows, "What raised the alarm")
 
@@ -290,7 +290,7 @@ def _windows(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [*report["past"], now]
 
 
-def _over_time(report: Mapping[str, Any]) -> str:
+def over_time(report: Mapping[str, Any]) -> str:
     import plotly.graph_objects as go
 
     windows = _windows(report)
@@ -313,7 +313,7 @@ def _over_time(report: Mapping[str, Any]) -> str:
     return figure(drawn, "Largest effect of each window over time") + figure(rows, "Rows of each window", 140)
 
 
-def _heat(report: Mapping[str, Any]) -> str:
+def heat_map(report: Mapping[str, Any]) -> str:
     import plotly.graph_objects as go
 
     windows = _windows(report)
@@ -333,7 +333,7 @@ def _heat(report: Mapping[str, Any]) -> str:
     return figure(drawn, "Effect in each column of each window", max(220, 18 * len(names) + 80))
 
 
-def _violations(report: Mapping[str, Any]) -> str:
+def violations(report: Mapping[str, Any]) -> str:
     if not report["violations"]:
         return "<p>Every constraint of the baseline is kept.</p>"
     rows = [

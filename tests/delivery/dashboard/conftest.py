@@ -1,0 +1,340 @@
+"""An embedded AWS with a model in the middle of its life, a page in front of it, and a browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import uvicorn
+
+from contract import places
+from contract.records import Column, Schema
+from contract.signals import signal
+from delivery.dashboard.server import application, listen
+from delivery.engine.cloud import embedded
+from delivery.environment import Environment
+from delivery.ledger import Decision
+from infra import definitions
+from infra.names import Names
+from localaws.app import App, start
+from localaws.metrics.series import metric_key
+from localaws.plane import Settings
+from monitoring.baseline import Rows, build
+from monitoring.capture import Span, Tally
+from monitoring.experiment.experiment import Experiment, Metric
+from monitoring.experiment.judge import judge
+from monitoring.experiment.looks import Arm, Look, Progress
+from monitoring.experiment.looks import Tally as Counts
+from monitoring.profile import count
+from monitoring.report import experiment as experiment_report
+from monitoring.report.window import Point
+from monitoring.verdict import sums_of
+from monitoring.watch import Past, judged
+from monitoring.watch import Settings as Watched
+from monitoring.window import Window
+from stacks.settings import ROOT, load
+
+NOW = datetime.fromisoformat("2026-03-02T12:00:00+00:00")
+HOSTILE = "<img src=x onerror=document.title='broken'>"
+MEASURE = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 400}
+
+
+def environment_at(url: str, root: Path) -> Environment:
+    """The local environment, reached at a URL."""
+    settings = load("local", ROOT)
+    return Environment("local", root, settings, embedded(settings, url))
+
+
+@dataclass(frozen=True)
+class Filled:
+    """An embedded AWS that holds a model in the middle of an experiment, with an alarm up."""
+
+    app: App
+    environment: Environment
+
+    @property
+    def names(self) -> Names:
+        return self.environment.settings.names
+
+    def all(self) -> None:
+        for fill in (
+            self.buckets,
+            self.endpoint,
+            self.pipelines,
+            self.traffic,
+            self.alarms,
+            self.judgements,
+            self.ledger,
+        ):
+            fill()
+
+    def buckets(self) -> None:
+        for purpose in ("artifacts", "evidence"):
+            self.environment.s3.create_bucket(
+                Bucket=self.names.bucket(purpose),
+                CreateBucketConfiguration={"LocationConstraint": "eu-west-1"},
+                ObjectLockEnabledForBucket=purpose == "evidence",
+            )
+
+    @property
+    def scope(self) -> Any:
+        return self.app.plane.store.scope("123456789012", "eu-west-1")
+
+    def add(self, kind: str, name: str, body: dict[str, Any], at: datetime = NOW) -> str:
+        arn = self.scope.arn(f"{kind}/{name}")
+        self.scope.add(kind, name, arn, body, created=at.timestamp())
+        return arn
+
+    def endpoint(self) -> None:
+        shares = {"champion": (9.0, 2), "challenger": (1.0, 1)}
+        live = [
+            {"VariantName": name, "CurrentWeight": weight, "CurrentInstanceCount": n, "DesiredInstanceCount": n}
+            for name, (weight, n) in shares.items()
+        ]
+        wanted = [
+            {"VariantName": name, "ModelName": f"slipway-local-churn-{name}-7d1f", "InstanceType": "ml.m5.large",
+             "InitialInstanceCount": n, "InitialVariantWeight": weight}
+            for name, (weight, n) in shares.items()
+        ]  # fmt: skip
+        name = self.names.endpoint("churn")
+        config = {"EndpointConfigName": f"{name}-7d1f", "ProductionVariants": wanted}
+        self.add("endpoint-config", f"{name}-7d1f", config)
+        body = {"EndpointName": name, "EndpointStatus": "InService", "EndpointConfigName": f"{name}-7d1f"}
+        self.add("endpoint", name, {**body, "ProductionVariants": live, "LastModifiedTime": NOW.timestamp()})
+
+    def pipelines(self) -> None:
+        """The training pipeline with two runs, the newest failed; the monitor's, that never ran."""
+        names = self.names
+        machine = definitions.Machine("ml.m5.large", 1, 30, 60)
+        around = definitions.Surroundings("image", names.global_arn("iam", "role/training"), "key")
+        training = definitions.Training("g", "s3://a/b", "s3://a/c", {"family": "xgboost"}, machine, around, "image")
+        monitor = definitions.Monitor("e", "churn", "c", "o", "a", machine, around)
+        for name, definition in (
+            (names.training_pipeline("churn"), definitions.training(training)),
+            (names.monitor_pipeline("churn"), definitions.monitor(monitor)),
+        ):
+            arn = names.arn("sagemaker", f"pipeline/{name}")
+            body = {"PipelineName": name, "PipelineDefinition": json.dumps(definition), "PipelineArn": arn}
+            self.scope.add("pipeline", name, arn, {**body, "PipelineStatus": "Active"}, created=NOW.timestamp())
+        pipeline = names.arn("sagemaker", f"pipeline/{names.training_pipeline('churn')}")
+        for number, status in enumerate(("Succeeded", "Failed")):
+            self.run(pipeline, f"run{number}", NOW - timedelta(hours=5 - number), status)
+
+    def run(self, pipeline: str, run: str, began: datetime, status: str) -> None:
+        steps: dict[str, Any] = {}
+        for number, name in enumerate(("Snapshot", "Validate", "Train")):
+            kind = "TrainingJob" if name == "Train" else "ProcessingJob"
+            job = f"pipelines-{run}-{name}"
+            cluster = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30}
+            resources = (
+                {"ResourceConfig": cluster} if name == "Train" else {"ProcessingResources": {"ClusterConfig": cluster}}
+            )
+            kind_of_row = "training-job" if name == "Train" else "processing-job"
+            arn = self.add(
+                kind_of_row,
+                job,
+                {f"{kind}Name": job, f"{kind}Status": "Completed", "BillableTimeInSeconds": 90, **resources},
+            )
+            ended = status if name == "Train" else "Succeeded"
+            at = began.timestamp() + 60 * number
+            steps[name] = {
+                "StepName": name, "StepType": "Training", "StepStatus": ended, "StartTime": at, "EndTime": at + 55,
+                "Metadata": {kind: {"Arn": arn}},
+            }  # fmt: skip
+            if ended == "Failed":
+                steps[name]["FailureReason"] = f"AlgorithmError: {HOSTILE}"
+        body = {
+            "PipelineArn": pipeline, "PipelineExecutionArn": f"{pipeline}/execution/{run}", "Steps": steps,
+            "PipelineExecutionStatus": status, "PipelineExecutionDisplayName": run, "StartTime": began.timestamp(),
+            "Parameters": {},
+        }  # fmt: skip
+        if status == "Failed":
+            body["FailureReason"] = f"Step failure: {HOSTILE}"
+        arn = f"{pipeline}/execution/{run}"
+        self.scope.add("pipeline-execution", arn, arn, body, created=began.timestamp())
+
+    def traffic(self) -> None:
+        metrics = self.app.plane.watch.metrics("123456789012", "eu-west-1")
+        for hour in range(24):
+            at = (NOW - timedelta(hours=24 - hour)).timestamp()
+            for variant, busy in (("champion", 90.0), ("challenger", 10.0)):
+                place = {"EndpointName": self.names.endpoint("churn"), "VariantName": variant}
+                for key, values in (
+                    ("invocations", [(busy + hour, 1)]),
+                    ("errors", [(0.0, 99), (1.0, 1)]),
+                    ("refusals", [(0.0, 50)]),
+                    ("latency", [(900.0 + 40 * each, 1) for each in range(20)]),
+                    ("quality", [(0.78 + hour / 1000, 1)]),
+                    ("quality_estimate", [(0.8, 1)]),
+                ):
+                    known = signal(key)
+                    metrics.put(metric_key(known.namespace, known.name, place), values, at=at, unit=known.unit)
+
+    def alarms(self) -> None:
+        cloudwatch = self.environment.client("cloudwatch")
+        for key, state in (("drift", "ALARM"), ("latency", "OK")):
+            known = signal(key)
+            name = self.names.alarm("churn", key, "champion")
+            cloudwatch.put_metric_alarm(
+                AlarmName=name, Namespace=known.namespace, MetricName=known.name, Statistic="Maximum", Period=3600,
+                EvaluationPeriods=1, Threshold=1.0, ComparisonOperator="GreaterThanOrEqualToThreshold",
+                AlarmDescription=f"{known.alarm_means} Runbook: {known.runbook}",
+            )  # fmt: skip
+            cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason=f"{key} said {HOSTILE}")
+
+    def put(self, key: str, document: dict[str, Any]) -> None:
+        body = json.dumps(document).encode()
+        self.environment.s3.put_object(Bucket=self.names.bucket("artifacts"), Key=key, Body=body)
+
+    def judgements(self) -> None:
+        endpoint = self.names.endpoint("churn")
+        windows = places.windows_prefix(endpoint)
+        self.put(f"{windows}reports/run-1/report.json", drifted_window(endpoint))
+        self.put(f"{windows}reports/run-1/outcomes/outcomes.json", known_outcomes(endpoint))
+        self.put(f"{places.experiment_prefix(endpoint, 'spring')}report.json", won_experiment(endpoint))
+
+    def ledger(self) -> None:
+        kms = self.environment.client("kms")
+        key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+        kms.create_alias(AliasName=self.names.evidence_key_alias, TargetKeyId=key)
+        here = self.environment
+        from delivery.ledger import Ledger
+
+        ledger = Ledger(here.s3, self.names.bucket("evidence"), here.name)
+        for what, why in (("run", "a first model"), ("approve", "better than guessing"), ("deploy", HOSTILE)):
+            ledger.append(Decision(NOW.isoformat(), "ana", what, why, "churn"), here.signer)
+
+
+def drifted_window(endpoint: str) -> dict[str, Any]:
+    """A real judgement of a window that drifted, with three quiet ones before it."""
+    columns = (*(Column(name, "number") for name in ("age", "charge")), Column(f"plan {HOSTILE}", "category"))
+
+    def frame(rows: int, seed: int, shift: float = 0.0) -> pl.DataFrame:
+        rng = np.random.default_rng(seed)
+        numbers = {"age": rng.standard_normal(rows), "charge": rng.standard_normal(rows) + shift}
+        return pl.DataFrame({**numbers, f"plan {HOSTILE}": rng.choice(["a", "b"], size=rows)})
+
+    baseline = build(lambda: [Rows(frame(4000, 1))], Schema(columns, "y", "regression"))
+    past = []
+    for hour in range(3):
+        since = NOW - timedelta(hours=4 - hour)
+        point = Point(since.isoformat(), 200, "quiet", dict.fromkeys(baseline.layout.names, 0.1))
+        sums = sums_of(count(frame(200, 10 + hour), baseline.layout))
+        past.append(Past(sums, since, since + timedelta(hours=1), point))
+    window = Window(count(frame(1500, 9, 0.8), baseline.layout), Tally(), Span(NOW - timedelta(hours=1), NOW))
+    return dict(judged(window, baseline, past, Watched(endpoint, "champion"), NOW).document)
+
+
+def known_outcomes(endpoint: str) -> dict[str, Any]:
+    part = {
+        "variant": "champion", "slice": "", "measures": {"auc": MEASURE}, "estimate": {"auc": MEASURE},
+        "coverage": {"share": MEASURE, "by_age_hours": {"24": MEASURE}, "median_delay_hours": 12.0},
+        "below_threshold": [],
+    }  # fmt: skip
+    return {
+        "endpoint": endpoint,
+        "main": "auc",
+        "thresholds": {},
+        "parts": [part],
+        "decayed": {},
+        "made": NOW.isoformat(),
+    }
+
+
+def won_experiment(endpoint: str) -> dict[str, Any]:
+    """A real judgement of an experiment that the challenger wins."""
+    progress = Progress(Experiment("spring", Metric("conversion", "rate", 0.10, 0.02)))
+    for number in range(30):
+        arms = [
+            Arm(500, Counts(500, events), {"errors": Counts(500, 1), "latency_p99": Counts(500, 5)})
+            for events in (50, 75)
+        ]
+        progress = progress.add(Look(f"2026-03-01T{number % 24:02}:{number // 24:02}:00Z", *arms))
+    return experiment_report.document(progress, judge(progress), endpoint, NOW.isoformat())
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    folder = tmp_path_factory.mktemp("aws")
+    app = start(Settings(containers=folder, work=folder / "work", clock=f"stepped:{NOW.isoformat()}"))
+    found = Filled(app, environment_at(app.url, folder))
+    found.all()
+    yield found
+    app.stop()
+
+
+@pytest.fixture(scope="session")
+def served() -> Callable[..., Any]:
+    """Serves an environment's page for as long as the block lasts."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def serving(environment: Environment) -> Iterator[str]:
+        listening = listen()
+        server = uvicorn.Server(uvicorn.Config(application(environment), log_level="error"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+            listening.close()
+
+    return serving
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium on PATH")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def fault(filled: Filled) -> Callable[..., Any]:
+    """Lets calls fail for as long as the block lasts."""
+    from contextlib import contextmanager
+
+    import httpx
+
+    @contextmanager
+    def failing(given: dict[str, Any]) -> Iterator[None]:
+        url = f"{filled.app.url}/_localaws/faults"
+        assert httpx.post(url, json=given).is_success
+        try:
+            yield
+        finally:
+            httpx.request("DELETE", url, json={})
+
+    return failing
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Environment]:
+    app = start(Settings(containers=tmp_path, work=tmp_path / "work"))
+    yield environment_at(app.url, tmp_path)
+    app.stop()
+
+
+@pytest.fixture
+def unreachable(tmp_path: Path) -> Environment:
+    listening = listen()
+    port = listening.getsockname()[1]
+    listening.close()
+    return environment_at(f"http://127.0.0.1:{port}", tmp_path)

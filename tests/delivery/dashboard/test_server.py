@@ -1,0 +1,84 @@
+"""Whom the page answers, and what it says of trouble."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+
+from delivery.dashboard.graph import Graph, drawing
+from delivery.dashboard.parts import parts
+from delivery.dashboard.trouble import explained
+
+
+def test_the_page_answers_its_own_host_and_origin_alone(filled: Any, served: Any) -> None:
+    with served(filled.environment) as url:
+        asked = f"{url}/parts/endpoint?model=churn"
+        host = url.removeprefix("http://")
+        assert httpx.get(asked).status_code == 200
+        assert httpx.get(asked, headers={"Origin": url}).status_code == 200
+        for headers in (
+            {"Host": "evil.example"},
+            {"Host": f"evil.example:{host.partition(':')[2]}"},
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+            {"Origin": "http://127.0.0.1:1"},
+            {"Sec-Fetch-Site": "cross-site"},
+        ):
+            answer = httpx.get(asked, headers=headers)
+            assert (answer.status_code, "html" in answer.text) == (403, False), headers
+        assert httpx.post(asked).status_code == 405
+
+
+def test_the_page_brings_everything_itself_and_may_ask_only_its_own_server(filled: Any, served: Any) -> None:
+    with served(filled.environment) as url:
+        for path in ("/", "/page.js", "/page.css"):
+            answer = httpx.get(url + path)
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+            assert not any(word in answer.text for word in ("https://", "http://1", "@import"))
+
+
+def test_what_is_not_there_is_not_made_up(filled: Any, served: Any) -> None:
+    with served(filled.environment) as url:
+        assert httpx.get(f"{url}/parts/nothing?model=churn").status_code == 404
+        assert httpx.get(f"{url}/parts/endpoint?model=../x").status_code == 404
+
+
+def test_every_part_is_found_and_has_its_place() -> None:
+    assert list(parts()) == [
+        "endpoint", "alarms", "pipelines", "traffic", "experiment", "drift", "quality", "cost", "ledger",
+    ]  # fmt: skip
+
+
+def refused(code: str, message: str = "no") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "DescribeEndpoint")
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind"),
+    [
+        (refused("ExpiredTokenException"), "expired"),
+        (refused("AccessDenied"), "forbidden"),
+        (refused("ThrottlingException"), "throttled"),
+        (refused("NoSuchBucket"), "missing"),
+        (refused("ValidationException", "something else"), "failed"),
+        (NoCredentialsError(), "expired"),
+        (EndpointConnectionError(endpoint_url="http://127.0.0.1:9"), "unreachable"),
+        (ValueError("a surprise"), "failed"),
+    ],
+)
+def test_trouble_is_told_by_its_kind(problem: Exception, kind: str) -> None:
+    assert explained(problem, "local").kind == kind
+
+
+def test_a_graph_stands_in_columns_and_leaves_out_arrows_that_others_imply() -> None:
+    graph = Graph({"a": frozenset(), "b": frozenset({"a"}), "c": frozenset({"a", "b"}), "d": frozenset({"b"})})
+    assert graph.columns() == [["a"], ["b"], ["c", "d"]]
+    assert graph.arrows() == [("a", "b"), ("b", "c"), ("b", "d")]
+    assert "&lt;x" in drawing(Graph({"<x": frozenset()}), {}, "a graph")
+
+
+def test_steps_that_wait_for_each_other_are_drawn_all_the_same() -> None:
+    assert Graph({"a": frozenset({"b"}), "b": frozenset({"a"})}).columns()
