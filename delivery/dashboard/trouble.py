@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import httpx
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
 from botocore.exceptions import ConnectionError as NotReachedError
 
@@ -37,7 +38,7 @@ def explained(problem: BaseException, environment: str) -> Trouble:
         return refused(problem, environment)
     if isinstance(problem, NoCredentialsError):
         return Trouble("expired", "There are no credentials on this machine.", sign_in(environment))
-    if isinstance(problem, NotReachedError | HTTPClientError):
+    if isinstance(problem, NotReachedError | HTTPClientError | httpx.TransportError):
         return Trouble(
             "unreachable", f"AWS did not answer: {problem}", "Look at the network; this part tries again by itself."
         )

@@ -23,7 +23,6 @@ from delivery.dashboard.server import application, listen
 from delivery.engine.cloud import embedded
 from delivery.environment import Environment
 from delivery.ledger import Decision
-from infra import definitions
 from infra.names import Names
 from localaws.app import App, start
 from localaws.metrics.series import metric_key
@@ -114,16 +113,14 @@ class Filled:
     def pipelines(self) -> None:
         """The training pipeline with two runs, the newest failed; the monitor's, that never ran."""
         names = self.names
-        machine = definitions.Machine("ml.m5.large", 1, 30, 60)
-        around = definitions.Surroundings("image", names.global_arn("iam", "role/training"), "key")
-        training = definitions.Training("g", "s3://a/b", "s3://a/c", {"family": "xgboost"}, machine, around, "image")
-        monitor = definitions.Monitor("e", "churn", "c", "o", "a", machine, around)
-        for name, definition in (
-            (names.training_pipeline("churn"), definitions.training(training)),
-            (names.monitor_pipeline("churn"), definitions.monitor(monitor)),
+        for name, waits in (
+            (names.training_pipeline("churn"), {"Snapshot": [], "Validate": ["Snapshot"], "Train": ["Validate"]}),
+            (names.monitor_pipeline("churn"), {"Judge": []}),
         ):
+            steps = [{"Name": step, "Type": "Processing", "DependsOn": needs} for step, needs in waits.items()]
+            definition = json.dumps({"Version": "2020-12-01", "Steps": steps})
             arn = names.arn("sagemaker", f"pipeline/{name}")
-            body = {"PipelineName": name, "PipelineDefinition": json.dumps(definition), "PipelineArn": arn}
+            body = {"PipelineName": name, "PipelineDefinition": definition, "PipelineArn": arn}
             self.scope.add("pipeline", name, arn, {**body, "PipelineStatus": "Active"}, created=NOW.timestamp())
         pipeline = names.arn("sagemaker", f"pipeline/{names.training_pipeline('churn')}")
         for number, status in enumerate(("Succeeded", "Failed")):
@@ -155,7 +152,7 @@ class Filled:
         body = {
             "PipelineArn": pipeline, "PipelineExecutionArn": f"{pipeline}/execution/{run}", "Steps": steps,
             "PipelineExecutionStatus": status, "PipelineExecutionDisplayName": run, "StartTime": began.timestamp(),
-            "Parameters": {},
+            "CreationTime": began.timestamp(), "Parameters": {},
         }  # fmt: skip
         if status == "Failed":
             body["FailureReason"] = f"Step failure: {HOSTILE}"
@@ -267,9 +264,11 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
     folder = tmp_path_factory.mktemp("aws")
     app = start(Settings(containers=folder, work=folder / "work", clock=f"stepped:{NOW.isoformat()}"))
     found = Filled(app, environment_at(app.url, folder))
-    found.all()
-    yield found
-    app.stop()
+    try:
+        found.all()
+        yield found
+    finally:
+        app.stop()
 
 
 @pytest.fixture(scope="session")
