@@ -14,6 +14,7 @@ from delivery.environment import Environment
 from infra.names import Names
 
 SPAN = timedelta(days=7)
+Asked = tuple[str, Signal, dict[str, str], str]  # a label, a signal, its dimensions, a statistic
 POINTS = 168  # of a series at most: an hour each in a week
 
 
@@ -66,8 +67,8 @@ class Look:
     def windows(self) -> str:
         return places.windows_prefix(self.endpoint)
 
-    def series(self, asked: list[tuple[str, Signal, dict[str, str], str]], span: timedelta = SPAN) -> list[Series]:
-        """Metric lines over a span, each asked for by a label, a signal, its dimensions and a statistic."""
+    def series(self, asked: list[Asked], span: timedelta = SPAN) -> list[Series]:
+        """Metric lines over a span."""
         until = self.environment.now()
         period = max(60, round(span.total_seconds() / POINTS / 60) * 60)
         queries = [

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import httpx
 from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from delivery.dashboard.looking import Look
 from delivery.dashboard.panel import panel
@@ -34,17 +35,24 @@ HEADERS: Mapping[str, str] = {
 }
 
 
-class OwnPageOnly(BaseHTTPMiddleware):
-    """Refuses what another site's page, or a name that was made to point here, would ask."""
+class OwnPageOnly:
+    """Refuses what another site's page, or a name that was made to point here, would ask; says so in every header."""
 
-    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
-        refused = refusal(request.headers, request.url.port)
-        answer = PlainTextResponse(refused, 403) if refused else await call_next(request)
-        answer.headers.update(HEADERS)
-        return answer
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        refused = refusal(Headers(scope=scope)) if scope["type"] == "http" else None
+        answer = PlainTextResponse(refused, 403) if refused else self.app
+        await answer(scope, receive, send_with_headers)
 
 
-def refusal(headers: Mapping[str, str], port: int | None) -> str | None:
+def refusal(headers: Mapping[str, str]) -> str | None:
     """Why a request is refused, or nothing; pure."""
     host = headers.get("host", "")
     name = host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host
@@ -55,7 +63,6 @@ def refusal(headers: Mapping[str, str], port: int | None) -> str | None:
         return f"this page is not for {origin}"
     if headers.get("sec-fetch-site", "none") not in OWN_SITES:
         return "this page is not for other sites"
-    del port
     return None
 
 
@@ -80,17 +87,28 @@ def application(environment: Environment) -> Starlette:
         except httpx.TransportError:
             return JSONResponse({"now": ""})
 
+    def asset(request: Request) -> Response:
+        content, kind = assets().get(request.path_params["name"], (None, ""))
+        return Response(content, media_type=kind) if content is not None else PlainTextResponse("not here", 404)
+
     return Starlette(
         routes=[
             Route("/", page),
             Route("/parts/{name}", part),
             Route("/clock", clock),
-            Route("/page.css", lambda _: Response((PAGE / "page.css").read_bytes(), media_type="text/css")),
-            Route("/page.js", lambda _: Response((PAGE / "page.js").read_bytes(), media_type="text/javascript")),
-            Route("/plotly.js", lambda _: Response(bundle(), media_type="text/javascript")),
+            Route("/{name}", asset),
         ],
         middleware=[Middleware(OwnPageOnly)],
     )
+
+
+def assets() -> dict[str, tuple[bytes, str]]:
+    """What the page brings along; nothing else is given out."""
+    return {
+        "page.css": ((PAGE / "page.css").read_bytes(), "text/css"),
+        "page.js": ((PAGE / "page.js").read_bytes(), "text/javascript"),
+        "plotly.js": (bundle().encode(), "text/javascript"),
+    }
 
 
 def whole(environment: Environment, models: list[str]) -> str:

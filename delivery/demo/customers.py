@@ -94,7 +94,8 @@ class Customers:
 
     def turn_out(self) -> int:
         """Tell how everybody asked about turned out; how many customers that was."""
-        told, self.untold = self.untold, []
+        told = list(self.untold)
+        self.untold.clear()
         if told:
             self.platform.put_outcomes(self.model, told)
         return TOGETHER * len(told)

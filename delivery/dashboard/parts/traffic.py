@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from contract.release import CHALLENGER, CHAMPION
 from contract.signals import signal
-from delivery.dashboard.looking import Look, Series
+from delivery.dashboard.looking import Asked, Look, Series
 from monitoring.report.page import AFTER, BAD, BEFORE, figure
 
 TITLE, PLACE, WIDE = "Traffic", 40, False
@@ -32,7 +32,7 @@ class Found:
 
 
 def read(look: Look) -> Found:
-    asked = []
+    asked: list[Asked] = []
     for variant in VARIANTS:
         place = {"EndpointName": look.endpoint, "VariantName": variant}
         for key, statistic in (("invocations", "Sum"), ("errors", "Average"), ("refusals", "Average")):
@@ -51,7 +51,7 @@ def read(look: Look) -> Found:
     return Found(of("invocations"), of("errors"), of("refusals"), latency)
 
 
-def parts(line: Series) -> tuple[tuple, tuple[float, ...]]:
+def parts(line: Series) -> tuple[tuple[datetime, ...], tuple[float, ...]]:
     return line.times, line.values
 
 
