@@ -517,7 +517,7 @@ def _carefully(records: list[_Record], numbers: Sequence[int], reader: Reader, f
         rows.extend(found)
         heights.append(len(found))
     frame = _as_frame(rows, (*reader.inputs, *reader.outputs))
-    return Batch(frame, keys_of(_lines_of(records), pl.Series(heights)) if reader.keyed else None)
+    return Batch(frame, keys_of(_lines_of(records), pl.Series(heights, dtype=pl.UInt32)) if reader.keyed else None)
 
 
 def _one_line(problem: Exception) -> str:

@@ -332,3 +332,9 @@ def test_a_large_file_is_read_alike_from_a_place_that_is_no_disk_and_packed(tmp_
     found = [Reader(SCHEMA).read(each, "f", Tally()).frame for each in (path, path.read_bytes(), packed)]
     assert_frame_equal(found[1], found[0])
     assert_frame_equal(found[2], found[0])
+
+
+def test_a_file_of_nothing_has_no_keys() -> None:
+    batch, _ = read(b"", keyed=True)
+    assert batch.keys is not None
+    assert batch.keys.height == 0
