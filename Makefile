@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format tables check rules test rules offline up down demo preview measure
+.PHONY: help setup engine lock format tables check rules test offline up down demo preview refresh measure
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -49,14 +49,20 @@ measure: setup  ## measure the serving container against its peers, and the embe
 offline: setup  ## the whole way on the embedded AWS: train, gate, deploy, canary, roll back
 	pytest -m story
 
-up: setup  ## from nothing to a first prediction on the embedded AWS
-	@slipway launch
+up: setup  ## from nothing to a first prediction on the embedded AWS; with ENV=name: bring that environment up and try it
+	@$(if $(filter-out local,$(ENV)),slipway up $(ENV) --yes && slipway smoke $(ENV),slipway launch)
 
 demo: setup  ## play the whole story on an embedded AWS of its own, told as it happens, with a report at the end
 	@slipway demo
 
-down: setup  ## stop the embedded AWS and forget the local environment with all it holds
-	@slipway local reset --yes
+down: setup  ## remove the local environment with all it holds, and stop the embedded AWS
+	@slipway down local --yes
 
 preview: setup  ## what `up` would change in ENV, and what that would cost a month
 	@slipway preview $(or $(ENV),local)
+
+refresh: setup  ## fail when ENV is no longer as declared
+	@slipway preview $(or $(ENV),local) --detailed-exit
+
+engine: setup  ## fetch the pinned Pulumi CLI where no engine is on PATH
+	@command -v pulumi >/dev/null || command -v terraform >/dev/null || slipway engine --install

@@ -30,6 +30,11 @@ class Price:
     source: str
 
     @property
+    def is_estimate(self) -> bool:
+        """Whether nobody outside saw this price: entered by hand, or another region's times a factor."""
+        return self.source.startswith("estimate")
+
+    @property
     def monthly(self) -> float:
         """The price of one for a month without a pause."""
         return self.usd * HOURS_PER_MONTH if self.unit == "hour" else self.usd

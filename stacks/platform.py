@@ -16,6 +16,7 @@ from contract.release import Release, Releases
 from infra import definitions
 from infra.alarms import Alarms, AlarmsArgs
 from infra.alerts import Alerts, AlertsArgs
+from infra.card import Card, CardArgs
 from infra.dashboard import Dashboard, DashboardArgs
 from infra.endpoint import Endpoint, EndpointArgs
 from infra.governance import Budget, FeatureGroup, Governance, GovernanceArgs
@@ -33,7 +34,7 @@ from infra.schedules import Schedules, SchedulesArgs
 from infra.storage import Lock, Replica, Storage, StorageArgs
 from infra.tracking import Tracking, TrackingArgs
 from stacks.forms import plan_of
-from stacks.releases import read_releases
+from stacks.releases import read_releases, refuse_misfit
 from stacks.settings import KEY, ROOT, ModelSettings, Settings, from_text
 
 # Alarms that start a new training when settings ask for it.
@@ -235,11 +236,14 @@ class ModelParts:
         self.name = name
         self.given = given
         self.release = release
+        if release is not None:
+            refuse_misfit(name, given.serving, release)
         self.alarms = self._alarms()
         self.pipeline = self._pipeline()
         self.endpoint = self._endpoint()
         self.monitor = self._monitor()
         self._dashboard()
+        self._card()
         self.outputs = self._outputs()
 
     @property
@@ -346,6 +350,22 @@ class ModelParts:
     def _dashboard(self) -> None:
         experiment = self.release.experiment if self.release else None
         Dashboard(DashboardArgs(self.names, self.name, self.variants, experiment), self.platform.opts)
+
+    def _card(self) -> None:
+        given = self.given.card
+        if given is None:
+            return
+        args = CardArgs(
+            names=self.names,
+            model=self.name,
+            key_arn=self.shared.keys.arn,
+            purpose=given.purpose,
+            uses=given.uses,
+            owner=self.platform.settings.tags.owner,
+            risk=given.risk,
+            why_this_risk=given.why_this_risk,
+        )
+        Card(args, self.platform.opts)
 
     def _outputs(self) -> dict[str, Any]:
         return {

@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 
 from contract.records import RecordError
-from contract.release import Releases
-from stacks.settings import SettingsError
+from contract.release import Release, Releases
+from stacks.settings import ServingSettings, SettingsError
 
 
 def read_releases(environment: str, root: Path) -> Releases:
@@ -23,3 +23,16 @@ def read_releases(environment: str, root: Path) -> Releases:
             f"releases/{path.name}: {problem}. It is written by slipway and kept in git: bring the last good one back "
             f"with `git checkout -- releases/{path.name}`. Nothing was changed."
         ) from None
+
+
+def refuse_misfit(model: str, serving: ServingSettings, release: Release) -> None:
+    """What SageMaker does not serve in this form."""
+    if serving.form != "serverless":
+        return
+    several = [each.name for each in release.variants] + (["shadow"] if release.shadow else [])
+    if len(several) > 1:
+        raise SettingsError(
+            f"models.{model}: given form: serverless and a release with {', '.join(several)}, expected one variant. "
+            "Serverless endpoints take neither several variants nor a shadow: end the experiment first, or set form: "
+            "realtime. Nothing was changed."
+        )

@@ -92,6 +92,13 @@ def s3_uri(given: object) -> object:
     return given
 
 
+def region_in(uri: str) -> str | None:
+    """The region a bucket's name ends with, as ours do; nothing when the name says none."""
+    bucket = uri.removeprefix("s3://").partition("/")[0]
+    found = re.search(r"-((?:af|ap|ca|eu|il|me|mx|sa|us)(?:-[a-z]+)+-\d)$", bucket)
+    return found[1] if found else None
+
+
 def cron(given: object) -> object:
     if not isinstance(given, str) or not CRON.fullmatch(given):
         raise refuse(
@@ -320,6 +327,13 @@ class MonitorSettings(Strict):
     at_most_minutes: Annotated[int, Field(ge=1, le=1440)] = 50
 
 
+class CardSettings(Strict):
+    purpose: str
+    uses: str
+    risk: Literal["Low", "Medium", "High", "Unknown"] = "Unknown"
+    why_this_risk: str = ""
+
+
 class ModelSettings(Strict):
     family: str
     data: S3Uri | None = None
@@ -329,6 +343,17 @@ class ModelSettings(Strict):
     monitor: MonitorSettings | None = MonitorSettings()
     thresholds: dict[SignalKey, Annotated[float, Field(strict=False)]] = {}
     silent: list[SignalKey] = []
+    card: CardSettings | None = None
+
+    @model_validator(mode="after")
+    def monitored_traffic_is_captured(self) -> Self:
+        if self.monitor is not None and self.serving.capture_percent == 0:
+            raise refuse(
+                "capture_percent: 0 with a monitor",
+                "monitor: null, or a capture_percent above 0",
+                "The monitor judges captured requests; without any it would only say that it saw none.",
+            )
+        return self
 
 
 class Settings(Strict):
@@ -374,6 +399,14 @@ class Settings(Strict):
             )
         if self.network.kind == "none" and self.cloud == "aws" and self.protect:
             yield refuse("network.kind: none", "create or existing", "A protected environment runs models in a VPC.")
+        for name, model in self.models.items():
+            elsewhere = region_in(model.data or "")
+            if elsewhere not in (None, self.region):
+                yield refuse(
+                    f"models.{name}.data {model.data}",
+                    f"a bucket in {self.region}",
+                    "SageMaker reads training data in its own region only; replicate the bucket.",
+                )
         if self.storage.replica_region == self.region:
             yield refuse(
                 f"storage.replica_region {self.region}", "another region", "A copy beside the original is none."

@@ -104,8 +104,9 @@ statements that are deployed.
 """
 COST = """# What things cost
 
-Written from `infra/prices.csv`, a dated table of estimates entered by hand, outside us-east-1 by a factor for the region;
-they were not verified against the price list.
+Written from `infra/prices.csv`, where each row has its day and its source. A price with `~` is an estimate: entered by hand,
+outside us-east-1 by a factor for the region, and compared with no price list. The others were seen in public: an AWS bill, or
+the Price List as somebody quoted it. None was asked of the Price List by this project.
 `slipway preview` prints what a change makes of the monthly cost: the floor is what is there all the time at the least, the
 ceiling what scaling may make of it. Runs, requests, storage and transfer depend on use and are not in it.
 `governance.budget.monthly_usd` refuses a ceiling above it.
@@ -140,9 +141,9 @@ def cost() -> str:
     rows = []
     for kind, item in items:
         each = [known[region, kind, item] for region in regions]
-        values = " | ".join(f"{price.usd:g}" for price in each)
+        values = " | ".join(f"{'~' if price.is_estimate else ''}{price.usd:g}" for price in each)
         rows.append(
-            f"| {item}{'' if kind == 'other' else f' ({kind})'} | {each[0].unit} | {values} | {each[0].as_of} |"
+            f"| {item}{'' if kind == 'other' else f' ({kind})'} | {each[0].unit} | {values} | {max(price.as_of for price in each)} |"
         )
     return COST.format(regions=" | ".join(regions), lines=" | ".join("---" for _ in regions), rows="\n".join(rows))
 

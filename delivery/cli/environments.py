@@ -108,12 +108,12 @@ def described(cost: Cost) -> dict[str, Any]:
 def down(environment: Environment = "local", yes: Yes = False, engine: Engine = None, root: Root = None) -> None:
     """Remove an environment and everything in it.
 
+    Shows what will go, asks, then deletes what its engine did not make (versions of models, evidence whose lock
+    settings let go of) and removes the rest. What has to be kept is told, and then nothing is removed.
+
     Example: `slipway down local --yes`
     """
-    if not yes and not confirm(f"Remove everything of '{environment}', with the data in it?"):
-        typer.echo("not agreed; nothing was removed")
-        raise typer.Exit(EXIT["refused"])
-    engine_of(engine).down(environment, here(root), Console(stderr=True))
+    engine_of(engine).down(environment, here(root), Console(stderr=True), ask=None if yes else confirm)
     typer.echo(f"{environment}: removed")
 
 

@@ -14,7 +14,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from delivery.engine.recording import REFERENCE, Recording, Registration, Secret
-from delivery.engine.schema import SOURCE, VERSION, Attribute, Block, body_of, camel, snake, terraform_type
+from delivery.engine.schema import (
+    PULUMI_ONLY,
+    SOURCE,
+    VERSION,
+    Attribute,
+    Block,
+    body_of,
+    camel,
+    snake,
+    terraform_type,
+)
 
 # The few properties Pulumi's bridge gives another name than the provider's own: (Terraform type, Pulumi key) -> key.
 RENAMES = {
@@ -46,12 +56,22 @@ class Translation:
     secrets: dict[str, str] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
     by_urn: dict[str, Registration] = field(default_factory=dict)
+    partial: bool = False
 
     def __post_init__(self) -> None:
         self.by_urn = {each.urn: each for each in self.recording.resources}
         for each in self.recording.resources:
-            if each.custom and not each.is_provider:
+            if each.type in PULUMI_ONLY:
+                self.refuse_pulumi_only(each)
+            elif each.custom and not each.is_provider:
                 self.addresses[each.urn] = f"{terraform_type(each.type)}.{label(each.name)}"
+
+    def refuse_pulumi_only(self, each: Registration) -> None:
+        if not self.partial:
+            raise ConversionError(
+                f"{each.name}: the Terraform provider {VERSION} has no resource like {each.type}. Use the Pulumi "
+                "engine (--engine pulumi), or do without: tracking.kind: server instead of app, models.<name>.card: null."
+            )
 
     def text(self, given: str) -> str:
         """A string with our references as Terraform's and everything else escaped."""
@@ -63,6 +83,10 @@ class Translation:
         return "".join([*parts, escaped(given[at:])])
 
     def interpolation(self, urn: str, property_: str) -> str:
+        if urn in self.by_urn and self.by_urn[urn].type in PULUMI_ONLY:
+            return (
+                f"{self.by_urn[urn].name}.{snake(property_)}"  # left out of a partial document: named, not referred to
+            )
         if urn not in self.addresses:
             raise ConversionError(f"a reference to '{urn}', which the program did not declare as a resource")
         kind = terraform_type(self.by_urn[urn].type)
@@ -268,9 +292,12 @@ def output(given: Any, name: str, translation: Translation) -> dict[str, Any]:
     return {"value": translation.value(given, name)}
 
 
-def synthesise(recording: Recording, backend: Mapping[str, Any] | None = None) -> Synthesis:
-    """The whole recording as one Terraform JSON document."""
-    translation = Translation(recording)
+def synthesise(recording: Recording, backend: Mapping[str, Any] | None = None, *, partial: bool = False) -> Synthesis:
+    """The whole recording as one Terraform JSON document.
+
+    A partial one leaves out what only Pulumi's provider has: enough to judge and to count, not to bring up.
+    """
+    translation = Translation(recording, partial=partial)
     resources: dict[str, dict[str, Any]] = {}
     for each in recording.resources:
         if each.urn in translation.addresses:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from contract.platform import OUTPUT, PlatformOutputs
+from contract.release import Releases
 from delivery.engine import cost, machine, quotas
-from delivery.engine.cloud import Cloud, reach
+from delivery.engine.cloud import Cloud, local_cloud, reach
 from delivery.engine.convert import Synthesis, synthesise
 from delivery.engine.declare import Declared, declare
 from delivery.engine.errors import EngineError, NoEngineError, RefusedError
 from delivery.engine.lock import alone
 from delivery.engine.machine import Workplace
+from delivery.engine.removal import Holding, clear, held_by_settings, look, make_way
 from delivery.engine.terraform import Listener, Plan, Terraform, nobody
+from delivery.releases import ReleaseFile
 from stacks.forms import declared_configurations
 from stacks.settings import ROOT, Settings, load
 
@@ -68,10 +73,14 @@ class Environment:
         return self.terraform.cloud
 
 
-def opened(environment: str, root: Path = ROOT) -> Environment:
-    """Settings checked, program recorded, document written, provider linked."""
+Check = Callable[[Declared, Synthesis], None]
+
+
+def opened(environment: str, root: Path = ROOT, check: Check = lambda *_: None) -> Environment:
+    """Settings checked, program recorded, document written, provider linked; `check` may refuse before the cloud."""
     declared = declare(environment, root)
     synthesis = synthesis_of(declared)
+    check(declared, synthesis)
     workplace = Workplace(root, environment)
     terraform = Terraform.of(workplace, reach(declared.settings, root), synthesis)
     return Environment(declared, synthesis, terraform, workplace)
@@ -105,6 +114,13 @@ def over_budget(settings: Settings, after: cost.Cost) -> str | None:
     )
 
 
+def refuse_over_budget(declared: Declared, synthesis: Synthesis) -> None:
+    after = cost.monthly(cost.declared(synthesis.document), declared.settings.region)
+    why = over_budget(declared.settings, after)
+    if why is not None:
+        raise RefusedError(f"over budget: {why}. Nothing was changed.")
+
+
 @dataclass(frozen=True, slots=True)
 class Brought:
     """What an `up` did, and what should worry the operator afterwards."""
@@ -131,11 +147,11 @@ def up(
     applying: Callable[[Plan], Listener] = lambda _: nobody,
 ) -> Brought:
     """Bring the environment to what its files say; ask before changing anything."""
+    settings = load(environment, root)
+    refuse_lost_state(settings, kept=settings.state_bucket is not None, remedy="set state_bucket")
     with alone(Workplace(root, environment), f"up {environment}"):
-        here = opened(environment, root)
+        here = opened(environment, root, refuse_over_budget)
         ahead = look_ahead(here, planning)
-        if ahead.over_budget:
-            raise RefusedError(f"over budget: {ahead.over_budget}. Nothing was changed.")
         refuse_outage(ahead.plan)
         short = lacking(here) if not ahead.plan.is_empty else []
         if not ahead.plan.is_empty:
@@ -147,6 +163,15 @@ def up(
             ahead.plan,
             outputs,
             (*short, *left_behind(here.cloud, outputs, declared_configurations(here.settings, root))),
+        )
+
+
+def refuse_lost_state(settings: Settings, *, kept: bool, remedy: str) -> None:
+    """A machine of CI is gone after its run, and state on it with it: the next run would make everything again."""
+    if settings.cloud == "aws" and os.environ.get("CI") and not kept:
+        raise RefusedError(
+            f"the state of '{settings.environment}' would be lost with this machine of CI: {remedy}, so that it is "
+            "kept in a bucket. Nothing was changed."
         )
 
 
@@ -186,16 +211,65 @@ def left_behind(cloud: Cloud, outputs: PlatformOutputs, declared: Mapping[str, s
     return found
 
 
-def down(environment: str, root: Path = ROOT, listen: Listener = nobody) -> None:
-    """Remove everything; protected environments refuse."""
-    with alone(Workplace(root, environment), f"down {environment}"):
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What taking an environment down removes: what the engine made, and what grew inside it since."""
+
+    plan: Plan
+    holding: Holding
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.plan.changes
+
+
+AskRemoval = Callable[[Removal], bool]
+
+
+def down(
+    environment: str,
+    root: Path = ROOT,
+    *,
+    ask: AskRemoval = lambda _: True,
+    removing: Callable[[Plan], Listener] = lambda _: nobody,
+) -> Removal:
+    """Remove everything; what must be kept is told before anything is touched."""
+    refuse_protected(load(environment, root))
+    workplace = Workplace(root, environment)
+    with alone(workplace, f"down {environment}"):
         here = opened(environment, root)
-        if here.settings.protect:
-            raise RefusedError(
-                f"environment '{environment}' is protected. To remove it, set `protect: false` in "
-                f"Pulumi.{environment}.yaml, bring it up once so that the protection is lifted, then take it down."
-            )
-        here.terraform.destroy(listen)
+        removal = Removal(here.terraform.plan_removal(), look(here.cloud, cost.held(here.terraform.state())))
+        refuse_kept(removal.holding)
+        if not removal.is_empty:
+            if not ask(removal):
+                raise RefusedError("not agreed; nothing was removed")
+            make_way(here.cloud, removal.holding)
+            here.terraform.apply(removing(removal.plan))
+        clear(here.cloud, f"{here.settings.names.of()}-")
+    leave(here.settings, workplace)
+    return removal
+
+
+def refuse_protected(settings: Settings) -> None:
+    why = held_by_settings(settings)
+    if why is not None:
+        raise RefusedError(why)
+
+
+def refuse_kept(holding: Holding) -> None:
+    if holding.refusals:
+        raise RefusedError("\n".join([*holding.refusals, "Nothing was removed."]))
+
+
+def leave(settings: Settings, workplace: Workplace) -> None:
+    """Nothing serves any more, and nothing of the work is left here; an embedded AWS of our own ends as well."""
+    releases = ReleaseFile.of(settings.environment, workplace.root)
+    if settings.cloud == "embedded":
+        releases.path.unlink(missing_ok=True)
+        local_cloud(workplace.root).stop()
+    elif releases.read().models:
+        releases.write(Releases())
+    shutil.rmtree(workplace.folder, ignore_errors=True)
 
 
 def outputs(environment: str, root: Path = ROOT) -> PlatformOutputs:

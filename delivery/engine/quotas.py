@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -11,11 +12,22 @@ from botocore.exceptions import ClientError
 from delivery.engine.cloud import Cloud
 from delivery.engine.cost import Resource, in_use, is_about
 
-USE = "endpoint usage"
+ENDPOINT, TRAINING, SPOT, PROCESSING = (
+    "endpoint usage",
+    "training job usage",
+    "spot training job usage",
+    "processing job usage",
+)
+PIPELINE = "aws_sagemaker_pipeline"
 
 
 def needed(resources: list[Resource]) -> Mapping[str, int]:
-    """Instances per type at the most that is declared; twice, because a deployment runs two fleets at once."""
+    """Instances by the name of their quota, at the most that is declared at once."""
+    return {**behind_endpoints(resources), **in_jobs(resources)}
+
+
+def behind_endpoints(resources: list[Resource]) -> Mapping[str, int]:
+    """Twice what endpoints have at the most, because a deployment runs two fleets at once."""
     known = in_use(resources)
     targets = [values for kind, values in known if kind == "aws_appautoscaling_target"]
     count: Counter[str] = Counter()
@@ -23,7 +35,7 @@ def needed(resources: list[Resource]) -> Mapping[str, int]:
         if kind == "aws_sagemaker_endpoint_configuration":
             for variant in config.get("production_variants") or ():
                 if variant.get("instance_type"):
-                    count[str(variant["instance_type"])] += 2 * at_most(config, variant, targets)
+                    count[f"{variant['instance_type']} for {ENDPOINT}"] += 2 * at_most(config, variant, targets)
     return count
 
 
@@ -32,21 +44,42 @@ def at_most(config: Mapping[str, Any], variant: Mapping[str, Any], targets: list
     return int(bounds["max_capacity"]) if bounds else int(variant.get("initial_instance_count") or 1)
 
 
+def in_jobs(resources: list[Resource]) -> Mapping[str, int]:
+    """What the largest job of each kind takes; pipelines run at their own times."""
+    most: dict[str, int] = {}
+    for kind, values in resources:
+        if kind == PIPELINE:
+            for quota, count in jobs(json.loads(values["pipeline_definition"])):
+                most[quota] = max(most.get(quota, 0), count)
+    return most
+
+
+def jobs(definition: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    for step in definition["Steps"]:
+        given = step["Arguments"]
+        if step["Type"] == "Training":
+            machine = given["ResourceConfig"]
+            use = SPOT if given.get("EnableManagedSpotTraining") else TRAINING
+            yield f"{machine['InstanceType']} for {use}", int(machine["InstanceCount"])
+        if step["Type"] == "Processing":
+            machine = given["ProcessingResources"]["ClusterConfig"]
+            yield f"{machine['InstanceType']} for {PROCESSING}", int(machine["InstanceCount"])
+
+
 def granted(cloud: Cloud) -> Mapping[str, float]:
-    """The account's quotas on endpoint instances; empty where the service cannot be asked."""
+    """The account's quotas on instances; empty where the service cannot be asked."""
     try:
         pages = cloud.client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
-        found = [each for page in pages for each in page["Quotas"]]
+        return {each["QuotaName"]: each["Value"] for page in pages for each in page["Quotas"]}
     except ClientError:
         return {}
-    return {each["QuotaName"].partition(" for ")[0]: each["Value"] for each in found if each["QuotaName"].endswith(USE)}
 
 
 def shortages(wanted: Mapping[str, int], quotas: Mapping[str, float]) -> list[str]:
     """Where the account would not grant what is declared, and how to ask for more."""
     return [
-        f"{kind}: {count} instances are needed while a deployment runs, the account's quota is {quotas[kind]:.0f}. "
-        f"Ask for '{kind} for {USE}' in Service Quotas, or lower scaling.most."
-        for kind, count in sorted(wanted.items())
-        if kind in quotas and count > quotas[kind]
+        f"{quota}: {count} instances are needed at once, the account's quota is {quotas[quota]:.0f}. Ask for "
+        f"'{quota}' in Service Quotas, or lower scaling.most, training.instances or monitor.instances."
+        for quota, count in sorted(wanted.items())
+        if quota in quotas and count > quotas[quota]
     ]

@@ -86,8 +86,8 @@ class Recording:
         return [each for each in self.resources if each.type == type_]
 
 
-def reference(urn: str, property_: str) -> str:
-    return f"__ref({urn}).{property_}__"
+def reference(urn: str, property_: str, mark: str = "") -> str:
+    return f"__ref({mark}{urn}).{property_}__"
 
 
 def references_in(value: Any) -> Iterator[tuple[str, str]]:
@@ -112,10 +112,11 @@ OutputsOf = Callable[[str], tuple[str, ...]]
 class Recorder(mocks.MockMonitor):
     """A monitor that answers every registration with references; it decides nothing and calls nobody."""
 
-    def __init__(self, outputs_of: OutputsOf, preview: bool = False) -> None:
+    def __init__(self, outputs_of: OutputsOf, preview: bool = False, mark: str = "") -> None:
         super().__init__(_NoMocks())
         self.outputs_of = outputs_of
         self.preview = preview
+        self.mark = mark
         self.recorded: list[Registration] = []
         self.exports: Mapping[str, Any] = {}
         self.names: set[tuple[str, str]] = set()
@@ -138,9 +139,9 @@ class Recorder(mocks.MockMonitor):
             self.recorded.append(registration(urn, request))
         answer = resource_pb2.RegisterResourceResponse(urn=urn)
         if request.custom and not self.preview:
-            answer.id = reference(urn, "id")
+            answer.id = reference(urn, "id", self.mark)
             for each in self.outputs_of(kind):
-                answer.object[each] = reference(urn, each)
+                answer.object[each] = reference(urn, each, self.mark)
         return answer
 
     @override
@@ -220,14 +221,17 @@ def record(
     configuration: Mapping[str, str] | None = None,
     *,
     preview: bool = False,
+    mark: str = "",
 ) -> Recording:
     """Run the program once, alone in a context and a thread of its own, and give back what it declared.
 
-    The thread is for callers in whose own an event loop runs already, such as notebooks.
+    The thread is for callers in whose own an event loop runs already, such as notebooks. A mark makes every output
+    another value: two runs that differ in nothing else show where a program computes with one.
     """
+    recorder = Recorder(outputs_of, preview, mark)
     with ThreadPoolExecutor(1) as alone:
         context = contextvars.Context()
-        return alone.submit(context.run, _record, program, name, outputs_of, configuration or {}, preview).result()
+        return alone.submit(context.run, _record, program, name, recorder, configuration or {}).result()
 
 
 async def drained(program: Callable[[], None]) -> None:
@@ -243,14 +247,7 @@ async def drained(program: Callable[[], None]) -> None:
         await asyncio.gather(*going)
 
 
-def _record(
-    program: Callable[[], None],
-    name: str,
-    outputs_of: OutputsOf,
-    configuration: Mapping[str, str],
-    preview: bool,
-) -> Recording:
-    recorder = Recorder(outputs_of, preview)
+def _record(program: Callable[[], None], name: str, recorder: Recorder, configuration: Mapping[str, str]) -> Recording:
     features = set(recorder.GetDeploymentInfo(None).supportedFeatures)
     settings.configure(
         mocks.MockSettings(
@@ -259,7 +256,7 @@ def _record(
             engine=mocks.MockEngine(logging.getLogger(__name__)),
             project=PROJECT,
             stack=name,
-            dry_run=preview,
+            dry_run=recorder.preview,
             organization="organization",
             root_directory=".",
             callbacks=None,

@@ -31,6 +31,11 @@ TYPES = {
     "aws:ec2/securityGroup:SecurityGroup": "aws_security_group",
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": "aws_default_security_group",
 }
+# Resources of Pulumi's provider that the pinned Terraform provider does not have, and what others may refer to.
+PULUMI_ONLY: Mapping[str, tuple[str, ...]] = {
+    "aws:sagemaker/mlflowApp:MlflowApp": ("arn", "name"),
+    "aws:sagemaker/modelCard:ModelCard": ("modelCardArn", "modelCardName"),
+}
 
 
 class SchemaError(Exception):
@@ -124,6 +129,8 @@ def outputs_of(pulumi_type: str) -> tuple[str, ...]:
     """The properties of a resource that another may refer to, in Pulumi's spelling."""
     if not pulumi_type.startswith("aws:"):
         return ()
+    if pulumi_type in PULUMI_ONLY:
+        return PULUMI_ONLY[pulumi_type]
     body = body_of(terraform_type(pulumi_type))
     return tuple(camel(name) for name, each in body.attributes.items() if each.type == "string" and name != "id")
 

@@ -84,11 +84,9 @@ class Terraform:
         if code != 0:
             raise failure("applying", seen)
 
-    def destroy(self, listen: Listener = nobody) -> None:
-        """Remove everything in the state."""
-        seen, code = self.stream(["apply", "-destroy", "-json", "-auto-approve", *self.common], listen)
-        if code != 0:
-            raise failure("removing", seen)
+    def plan_removal(self) -> Plan:
+        """What removing everything in the state would remove; keep it for `apply`."""
+        return self.plan(nobody, "-destroy")
 
     def show_plan(self) -> str:
         """The last plan as Terraform itself prints it."""

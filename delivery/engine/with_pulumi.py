@@ -22,11 +22,21 @@ from delivery.engine import cost, machine
 from delivery.engine.cloud import Cloud, process_environment, reach
 from delivery.engine.convert import synthesise
 from delivery.engine.declare import declare
-from delivery.engine.engine import Brought, Preview, left_behind, over_budget
+from delivery.engine.engine import (
+    Brought,
+    Preview,
+    leave,
+    left_behind,
+    over_budget,
+    refuse_kept,
+    refuse_lost_state,
+    refuse_protected,
+)
 from delivery.engine.errors import EngineError, NoEngineError, RefusedError
 from delivery.engine.events import Planned
 from delivery.engine.lock import alone
 from delivery.engine.machine import Workplace
+from delivery.engine.removal import clear, look, make_way, removal_question
 from delivery.engine.terraform import Plan
 from stacks.forms import declared_configurations
 from stacks.settings import Settings, load
@@ -60,11 +70,15 @@ class Command:
     @property
     def variables(self) -> dict[str, str]:
         given = process_environment(self.cloud) | {"PULUMI_SKIP_UPDATE_CHECK": "true"}
-        if BACKEND not in given and not logged_in():
+        if not kept_elsewhere(given):
             folder = self.workplace.folder / "pulumi"
             folder.mkdir(parents=True, exist_ok=True)
             given[BACKEND] = f"file://{folder}"
-        if PASSPHRASE not in given and f"{PASSPHRASE}_FILE" not in given and given.get(BACKEND, "").startswith("file:"):
+        if (
+            not given.get(PASSPHRASE)
+            and f"{PASSPHRASE}_FILE" not in given
+            and given.get(BACKEND, "").startswith("file:")
+        ):
             given[PASSPHRASE] = passphrase(self.workplace.folder / "passphrase")
         return given
 
@@ -96,6 +110,11 @@ class Command:
             raise EngineError(f"pulumi stack select failed:\n{done.stderr.strip()}")
 
 
+def kept_elsewhere(variables: Mapping[str, str]) -> bool:
+    """Whether state outlives this machine: in a backend that was named, or where somebody logged in."""
+    return bool(variables.get(BACKEND)) or logged_in()
+
+
 def logged_in() -> bool:
     return (Path(os.environ.get("PULUMI_HOME", str(Path.home() / ".pulumi"))) / "credentials.json").exists()
 
@@ -116,6 +135,7 @@ class WithPulumi:
 
     def up(self, environment: str, root: Path, console: Console, ask: Ask | None = None) -> Brought:
         with alone(Workplace(root, environment), f"up {environment}"):
+            refuse_lost_state(load(environment, root), kept=kept_elsewhere(os.environ), remedy=f"set {BACKEND}")
             command, ahead = self._look_ahead(environment, root)
             if ahead.over_budget:
                 raise RefusedError(f"over budget: {ahead.over_budget}. Nothing was changed.")
@@ -134,15 +154,25 @@ class WithPulumi:
         with alone(Workplace(root, environment), f"preview {environment}"):
             return self._look_ahead(environment, root)[1]
 
-    def down(self, environment: str, root: Path, console: Console) -> None:
-        del console
+    def down(self, environment: str, root: Path, console: Console, ask: Ask | None = None) -> None:
         settings = load(environment, root)
-        if settings.protect:
-            raise RefusedError(f"environment '{environment}' is protected: set protect: false, bring it up, then down")
-        with alone(Workplace(root, environment), f"down {environment}"):
+        refuse_protected(settings)
+        workplace = Workplace(root, environment)
+        with alone(workplace, f"down {environment}"):
             command = Command.of(environment, root, settings)
             command.stack()
+            known = held(json.loads(command.run("stack", "export")))
+            holding = look(command.cloud, known)
+            refuse_kept(holding)
+            for line in [*sorted(f"  - {kind}" for kind, _ in known), *holding.lines]:
+                console.print(line, highlight=False)
+            if known and ask is not None and not ask(removal_question(environment, len(known), holding)):
+                raise RefusedError("not agreed; nothing was removed")
+            make_way(command.cloud, holding)
             command.run("destroy", "--yes", "--skip-preview", shown=True)
+            clear(command.cloud, f"{settings.names.of()}-")
+            command.run("stack", "rm", "--yes", "--preserve-config")
+        leave(settings, workplace)
 
     def outputs(self, environment: str, root: Path) -> PlatformOutputs:
         return self._outputs(Command.of(environment, root, load(environment, root)))
@@ -163,7 +193,9 @@ class WithPulumi:
         command = Command.of(environment, root, declared.settings)
         command.stack()
         document = json.loads(command.run("preview", "--json"))
-        after = cost.monthly(cost.declared(synthesise(declared.recording).document), declared.settings.region)
+        after = cost.monthly(
+            cost.declared(synthesise(declared.recording, partial=True).document), declared.settings.region
+        )
         before = cost.monthly(held(json.loads(command.run("stack", "export"))), declared.settings.region)
         plan = planned(document)
         text = "\n".join(f"  {each.verb} {each.address}" for each in plan.changes)

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from contract.platform import PlatformOutputs
 from delivery.engine import engine
-from delivery.engine.engine import Brought, Preview
+from delivery.engine.engine import Brought, Preview, Removal
 from delivery.engine.progress import Shown, listed
+from delivery.engine.removal import removal_question
 from delivery.engine.terraform import Plan
 
 Ask = Callable[[str], bool]
@@ -36,9 +37,14 @@ class WithTerraform:
         with console.status(f"comparing {environment} with what is there"):
             return engine.preview(environment, root)
 
-    def down(self, environment: str, root: Path, console: Console) -> None:
-        with Shown(console, f"removing {environment}") as shown:
-            engine.down(environment, root, shown)
+    def down(self, environment: str, root: Path, console: Console, ask: Ask | None = None) -> None:
+        def agreed(removal: Removal) -> bool:
+            for line in [*listed(removal.plan.changes), *removal.holding.lines]:
+                console.print(line, highlight=False)
+            return ask is None or ask(removal_question(environment, len(removal.plan.changes), removal.holding))
+
+        with Showing(console) as showing, console.status(f"looking at what stands in {environment}"):
+            engine.down(environment, root, ask=agreed, removing=showing.applying)
 
     def outputs(self, environment: str, root: Path) -> PlatformOutputs:
         return engine.outputs(environment, root)

@@ -41,7 +41,16 @@ class Report:
 def sample(settings: Settings) -> Releases:
     """Every model of an environment in the middle of an experiment, so that rules see all that can be declared."""
     names = settings.names
-    return Releases({model: experiment(names, model) for model in settings.models})
+    return Releases(
+        {
+            model: steady(names, model) if given.serving.form == "serverless" else experiment(names, model)
+            for model, given in settings.models.items()
+        }
+    )
+
+
+def steady(names: Names, model: str) -> Release:
+    return Release("steady", (Variant(CHAMPION, package(names, model, 1), 1.0, 2),))
 
 
 def experiment(names: Names, model: str) -> Release:
@@ -80,7 +89,7 @@ def own_findings(recording: Recording) -> list[Finding]:
 
 
 def documents(recordings: Iterable[Recording]) -> dict[str, Mapping[str, Any]]:
-    return {each.stack: synthesise(each).document for each in recordings}
+    return {each.stack: synthesise(each, partial=True).document for each in recordings}
 
 
 def check(root: Path = ROOT, today: date | None = None) -> Report:

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
-from collections.abc import Callable, Mapping
+import subprocess
+import sys
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +17,16 @@ import pytest
 import yaml
 
 from contract.release import Package, Release, Releases, Rollout, Variant
+from delivery.engine import machine
+from delivery.engine.cloud import Cloud, embedded
 from delivery.engine.convert import Synthesis, synthesise
 from delivery.engine.recording import Recording, record
 from delivery.engine.schema import outputs_of
+from delivery.local import alive, until
+from delivery.rules.plan import apart, prefix
+from infra.names import Names
 from stacks.platform import Platform
-from stacks.settings import KEY, ROOT, Settings, parse
+from stacks.settings import KEY, ROOT, Settings, load, parse
 
 DIGEST = "sha256:" + "a" * 64
 MINIMAL: Mapping[str, Any] = {
@@ -175,3 +186,204 @@ def rewrites(repository: Path) -> Callable[[str, Callable[[dict[str, Any]], None
         path.write_text(yaml.safe_dump(document))
 
     return rewrite
+
+
+@pytest.fixture(scope="session")
+def terraform() -> Callable[..., str]:
+    """The real binary in a folder, with the provider of the mirror; its stdout."""
+
+    def run(folder: Path, *arguments: str, **variables: str) -> str:
+        own = {"TF_CLI_CONFIG_FILE": str(machine.cli_config(folder)), "CHECKPOINT_DISABLE": "1"}
+        environment = own | {"PATH": os.environ["PATH"]} | variables
+        done = subprocess.run(
+            ["terraform", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def validates(terraform: Callable[..., str]) -> Callable[[Mapping[str, Any], Path], list[str]]:
+    """What the real provider says against a document."""
+
+    def refusals(document: Mapping[str, Any], folder: Path) -> list[str]:
+        (folder / "main.tf.json").write_text(json.dumps(document))
+        terraform(folder, "init", "-input=false")
+        answer = json.loads(terraform(folder, "validate", "-json"))
+        return [
+            f"{each['summary']}: {each.get('detail')}" for each in answer["diagnostics"] if each["severity"] == "error"
+        ]
+
+    return refusals
+
+
+SERVER = """
+import http.server, os, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+    do_GET = do_POST = answer
+    def log_message(self, *_): pass
+
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+"""
+
+
+@pytest.fixture(scope="session")
+def containers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smallest thing that serves."""
+    root = tmp_path_factory.mktemp("containers")
+    (root / "inference").mkdir()
+    (root / "inference" / "__init__.py").touch()
+    (root / "inference" / "__main__.py").write_text(SERVER)
+    (root / "inference" / "Dockerfile").write_text('FROM scratch\nENTRYPOINT ["python", "-m", "inference"]\n')
+    return root
+
+
+@pytest.fixture(scope="session")
+def url(containers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An embedded AWS of these tests' own; nothing of it is left afterwards."""
+    folder = tmp_path_factory.mktemp("localaws")
+    ready = folder / "ready.json"
+    command = [sys.executable, "-m", "localaws", "--port", "0", "--containers", str(containers)]
+    command += ["--interpreter", sys.executable, "--ready-file", str(ready), "--work", str(folder / "work")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    assert until(ready.exists, 60)
+    yield json.loads(ready.read_text())["url"]
+    process.terminate()
+    process.wait(timeout=30)
+    assert not alive(process.pid)
+
+
+@pytest.fixture(scope="session")
+def artifact(url: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
+    """Artifacts in a bucket that is there before any environment is."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    cloud = embedded(load("local"), url)
+    client = cloud.client("s3")
+    client.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": cloud.region})
+
+    def make(version: int) -> str:
+        archive = folder / f"{version}.tar.gz"
+        (folder / "note.txt").write_text(str(version))
+        with tarfile.open(archive, "w:gz") as tar:
+            tar.add(folder / "note.txt", "note.txt")
+        client.upload_file(str(archive), "models", f"{version}/model.tar.gz")
+        return f"s3://models/{version}/model.tar.gz"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def served_package(artifact: Callable[[int], str]) -> Callable[[Names, int], Package]:
+    """A version that the embedded AWS can really serve."""
+
+    def make(names: Names, version: int) -> Package:
+        return Package(
+            version=version,
+            arn=names.arn("sagemaker", f"model-package/{names.package_group('churn')}/{version}"),
+            image=names.image("inference", "sha256:" + "0" * 64),
+            artifact=artifact(version),
+            artifact_hash=f"{version:064x}",
+            evidence="none",
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def reached(url: str) -> Iterator[str]:
+    """Environments of these tests stand on this embedded AWS."""
+    before = os.environ.get("AWS_ENDPOINT_URL")
+    os.environ["AWS_ENDPOINT_URL"] = url
+    yield url
+    if before is None:
+        del os.environ["AWS_ENDPOINT_URL"]
+    else:
+        os.environ["AWS_ENDPOINT_URL"] = before
+
+
+@pytest.fixture(scope="session")
+def inventory() -> Callable[[Cloud, str], Counter[str]]:
+    """Everything that stands in a cloud under a prefix, by kind and name: twice the same would show."""
+
+    def look(cloud: Cloud, prefix: str) -> Counter[str]:
+        found: Counter[str] = Counter()
+        ours = re.compile(rf"{prefix}(?![a-z0-9])")
+        for kind, names in standing(cloud):
+            found.update(f"{kind} {name}" for name in names if ours.search(name))
+        return found
+
+    return look
+
+
+def standing(cloud: Cloud) -> Iterator[tuple[str, list[str]]]:
+    """Kinds of resources, each with the names of all there are."""
+    lists = {
+        "bucket": ("s3", "list_buckets", "Buckets", "Name", {}),
+        "role": ("iam", "list_roles", "Roles", "RoleName", {}),
+        "policy": ("iam", "list_policies", "Policies", "PolicyName", {"Scope": "Local"}),
+        "alias": ("kms", "list_aliases", "Aliases", "AliasName", {}),
+        "repository": ("ecr", "describe_repositories", "repositories", "repositoryName", {}),
+        "log group": ("logs", "describe_log_groups", "logGroups", "logGroupName", {}),
+        "topic": ("sns", "list_topics", "Topics", "TopicArn", {}),
+        "dashboard": ("cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName", {}),
+        "alarm": ("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName", {}),
+        "group of alarms": (
+            "cloudwatch", "describe_alarms", "CompositeAlarms", "AlarmName", {"AlarmTypes": ["CompositeAlarm"]},
+        ),
+        "rule": ("events", "list_rules", "Rules", "Name", {}),
+        "schedule group": ("scheduler", "list_schedule_groups", "ScheduleGroups", "Name", {}),
+        "schedule": ("scheduler", "list_schedules", "Schedules", "Name", {}),
+        "parameter": ("ssm", "describe_parameters", "Parameters", "Name", {}),
+        "pipeline": ("sagemaker", "list_pipelines", "PipelineSummaries", "PipelineName", {}),
+        "package group": (
+            "sagemaker", "list_model_package_groups", "ModelPackageGroupSummaryList", "ModelPackageGroupName", {},
+        ),
+        "package": ("sagemaker", "list_model_packages", "ModelPackageSummaryList", "ModelPackageArn", {}),
+        "model": ("sagemaker", "list_models", "Models", "ModelName", {}),
+        "configuration": ("sagemaker", "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName", {}),
+        "endpoint": ("sagemaker", "list_endpoints", "Endpoints", "EndpointName", {}),
+        "scaling": (
+            "application-autoscaling", "describe_scalable_targets", "ScalableTargets", "ResourceId",
+            {"ServiceNamespace": "sagemaker"},
+        ),
+    }  # fmt: skip
+    for kind, (service, call, member, name, arguments) in lists.items():
+        client = cloud.client(service)
+        pages = (
+            client.get_paginator(call).paginate(**arguments)
+            if client.can_paginate(call)
+            else [getattr(client, call)(**arguments)]
+        )
+        yield kind, [each[name].replace("/slipway/", "slipway-") for page in pages for each in page[member]]
+    kms = cloud.client("kms")
+    keys = [kms.describe_key(KeyId=each["KeyId"])["KeyMetadata"] for each in kms.list_keys()["Keys"]]
+    yield "key", [each["Description"] for each in keys if each["KeyState"] == "Enabled"]
+
+
+@pytest.fixture(scope="session")
+def beside() -> Callable[[Mapping[str, Mapping[str, Any]]], dict[str, Any]]:
+    """Documents of several environments in one, their resources kept apart by a prefix."""
+
+    def together(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        resources: dict[str, dict[str, Any]] = {}
+        providers: dict[str, Any] = {}
+        for name, document in documents.items():
+            for each in document["provider"]["aws"]:
+                providers.setdefault(each.get("alias", ""), each)
+            for kind, named in apart(document, name)["resource"].items():
+                for label, body in named.items():
+                    needs = [each.replace(".", f".{prefix(name)}", 1) for each in body.get("depends_on", ())]
+                    resources.setdefault(kind, {})[label] = body | ({"depends_on": needs} if needs else {})
+        first = next(iter(documents.values()))["terraform"]
+        terraform = {key: first[key] for key in ("required_version", "required_providers")}
+        return {"terraform": terraform, "provider": {"aws": list(providers.values())}, "resource": resources}
+
+    return together

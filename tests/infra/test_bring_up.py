@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import tarfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +14,17 @@ from rich.console import Console
 
 from contract.release import Package, Release, Releases, Rollout, Variant
 from delivery.engine import machine
-from delivery.engine.cloud import Cloud, reach
-from delivery.engine.engine import Brought, left_behind, opened, up
-from delivery.engine.events import Event, Finished
+from delivery.engine.cloud import Cloud, process_environment, reach
+from delivery.engine.convert import synthesise
+from delivery.engine.engine import Brought, Removal, down, left_behind, opened, up
+from delivery.engine.errors import RefusedError
+from delivery.engine.events import Diagnosed, Event, Finished, Summary, read
 from delivery.engine.recover import recover
+from delivery.engine.removal import held_by_settings
 from delivery.engine.with_terraform import WithTerraform
-from delivery.local import alive, until
+from delivery.local import until
+from delivery.rules.check import recorded, sample
+from infra.names import Names
 from stacks.forms import declared_configurations
 from stacks.settings import KEY, ROOT, load
 
@@ -34,67 +36,20 @@ pytestmark = [
     ),
 ]
 
+Inventory = Callable[[Cloud, str], Counter[str]]
 ENDPOINT = "slipway-local-churn"
 AT_ONCE = Rollout("all-at-once", bake_seconds=0)
 
-SERVER = """
-import http.server, os, sys
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def answer(self):
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-    do_GET = do_POST = answer
-    def log_message(self, *_): pass
-
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
-"""
-
 
 @pytest.fixture(scope="module")
-def containers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The smallest thing that serves."""
-    root = tmp_path_factory.mktemp("containers")
-    (root / "inference").mkdir()
-    (root / "inference" / "__init__.py").touch()
-    (root / "inference" / "__main__.py").write_text(SERVER)
-    (root / "inference" / "Dockerfile").write_text('FROM scratch\nENTRYPOINT ["python", "-m", "inference"]\n')
-    return root
-
-
-@pytest.fixture(scope="module")
-def url(containers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An embedded AWS of this module's own."""
-    folder = tmp_path_factory.mktemp("localaws")
-    ready = folder / "ready.json"
-    command = [sys.executable, "-m", "localaws", "--port", "0", "--containers", str(containers)]
-    command += ["--interpreter", sys.executable, "--ready-file", str(ready), "--work", str(folder / "work")]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    assert until(ready.exists, 60)
-    yield json.loads(ready.read_text())["url"]
-    process.terminate()
-    process.wait(timeout=30)
-    assert not alive(process.pid)
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory, url: str) -> Iterator[Path]:
+def root(tmp_path_factory: pytest.TempPathFactory, reached: str) -> Path:
     """A checkout of its own: one environment, whose settings are those of local."""
     folder = tmp_path_factory.mktemp("checkout")
     settings = yaml.safe_load((ROOT / "Pulumi.local.yaml").read_text())
     settings["config"][KEY]["models"]["churn"]["serving"]["scaling"] = {"least": 1, "most": 2}
     (folder / "Pulumi.local.yaml").write_text(yaml.safe_dump(settings))
     (folder / "releases").mkdir()
-    before = os.environ.get("AWS_ENDPOINT_URL")
-    os.environ["AWS_ENDPOINT_URL"] = url
-    yield folder
-    if before is None:
-        del os.environ["AWS_ENDPOINT_URL"]
-    else:
-        os.environ["AWS_ENDPOINT_URL"] = before
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -103,29 +58,9 @@ def cloud(root: Path) -> Cloud:
 
 
 @pytest.fixture(scope="module")
-def package(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Package]:
-    """Two artifacts in a bucket that is there before the environment is."""
-    folder = tmp_path_factory.mktemp("artifacts")
-    client = cloud.client("s3")
-    client.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": cloud.region})
+def package(served_package: Callable[[Names, int], Package]) -> Callable[[int], Package]:
     names = load("local").names
-
-    def make(version: int) -> Package:
-        archive = folder / f"{version}.tar.gz"
-        (folder / "note.txt").write_text(str(version))
-        with tarfile.open(archive, "w:gz") as tar:
-            tar.add(folder / "note.txt", "note.txt")
-        client.upload_file(str(archive), "models", f"{version}/model.tar.gz")
-        return Package(
-            version=version,
-            arn=names.arn("sagemaker", f"model-package/{names.package_group('churn')}/{version}"),
-            image=names.image("inference", "sha256:" + "0" * 64),
-            artifact=f"s3://models/{version}/model.tar.gz",
-            artifact_hash=f"{version:064x}",
-            evidence="none",
-        )
-
-    return make
+    return lambda version: served_package(names, version)
 
 
 def release(root: Path, given: Release) -> None:
@@ -212,11 +147,64 @@ def test_an_endpoint_that_serves_another_configuration_is_reported(brought: Brou
     assert "rolled back" in told[0]
 
 
-def test_down_leaves_nothing(brought: Brought, root: Path, cloud: Cloud) -> None:
+def test_down_shows_what_grew_inside_and_can_be_refused(brought: Brought, root: Path, cloud: Cloud) -> None:
+    cloud.client("s3").put_object(Bucket=bucket("evidence"), Key="ledger/1.json", Body=b"{}")
+    cloud.client("sagemaker").create_model_package(ModelPackageGroupName=ENDPOINT)
+    shown: list[Removal] = []
+
+    def no(removal: Removal) -> bool:
+        shown.append(removal)
+        return False
+
+    with pytest.raises(RefusedError, match="not agreed; nothing was removed"):
+        down("local", root, ask=no)
+    told = "\n".join(shown[0].holding.lines)
+    assert f"model version {ENDPOINT}/1" in told
+    assert f"1 versions in {bucket('evidence')}, locked in governance mode" in told
+    assert shown[0].plan.count("delete") > 90
+    assert in_service(cloud)
+
+
+def bucket(purpose: Any) -> str:
+    return load("local").names.bucket(purpose)
+
+
+def test_down_leaves_nothing(brought: Brought, root: Path, cloud: Cloud, inventory: Inventory) -> None:
+    """With an experiment's configurations, a registered version and evidence under lock."""
+    assert inventory(cloud, "slipway-local")
     WithTerraform().down("local", root, quiet())
-    state = root / ".slipway" / "local" / "terraform" / "terraform.tfstate"
-    assert json.loads(state.read_text())["resources"] == []
-    assert [each["Name"] for each in cloud.client("s3").list_buckets()["Buckets"]] == ["models"]
-    assert cloud.client("sagemaker").list_endpoints()["Endpoints"] == []
-    assert cloud.client("sagemaker").list_models()["Models"] == []
-    assert cloud.client("iam").list_roles()["Roles"] == []
+    assert inventory(cloud, "slipway-local") == Counter()
+    assert not (root / ".slipway" / "local").exists()
+    assert not (root / "releases" / "local.yaml").exists()
+
+
+def test_what_is_removed_can_be_removed_again(root: Path, cloud: Cloud) -> None:
+    WithTerraform().down("local", root, quiet())
+
+
+def test_evidence_in_compliance_mode_holds_an_environment() -> None:
+    """Governance mode lets go of evidence for who may bypass it; compliance mode lets go for nobody."""
+    told = held_by_settings(load("prod"))
+    assert told is not None
+    assert "not even the account's owner can delete it" in told
+    assert held_by_settings(load("dev")) is None
+
+
+# Another region ---------------------------------------------------------------------------------------
+
+
+def test_every_environment_plans_in_a_second_region(
+    cloud: Cloud, terraform: Callable[..., str], tmp_path: Path, beside: Callable[..., dict[str, Any]]
+) -> None:
+    """One plan by the real provider of dev, staging and prod, every model in the middle of an experiment."""
+    documents: dict[str, Mapping[str, Any]] = {}
+    for name in ("dev", "staging", "prod"):
+        moved = load(name).model_copy(update={"region": "us-east-1", "account": cloud.account})
+        documents[name] = synthesise(recorded(moved, sample(moved))).document
+    (tmp_path / "main.tf.json").write_text(json.dumps(beside(documents)))
+    terraform(tmp_path, "init", "-input=false")
+    said = terraform(tmp_path, "plan", "-input=false", "-no-color", "-json", **process_environment(cloud))
+    seen = list(read(said.splitlines()))
+    assert [each.text for each in seen if isinstance(each, Diagnosed) and each.severity == "error"] == []
+    declared = sum(len(named) for each in documents.values() for named in each["resource"].values())
+    assert [each.add for each in seen if isinstance(each, Summary)] == [declared]

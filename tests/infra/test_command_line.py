@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +15,10 @@ from delivery.engine import engine, machine
 from delivery.engine.choose import choose
 from delivery.engine.cloud import reach
 from delivery.engine.errors import LockedError, NoEngineError, RefusedError
+from delivery.engine.events import Diagnosed
 from delivery.engine.lock import alone
 from delivery.engine.machine import Workplace
+from delivery.engine.terraform import failure
 from stacks.settings import SettingsError, load
 
 Rewrites = Callable[[str, Callable[[dict[str, Any]], None]], None]
@@ -76,17 +78,45 @@ def test_who_comes_second_is_told_who_holds_the_environment(tmp_path: Path) -> N
         pytest.fail("the second one got in")
 
 
-def test_a_protected_environment_refuses_to_go_down(
-    repository: Path, rewrites: Rewrites, monkeypatch: pytest.MonkeyPatch
+def test_two_ups_at_once_are_one_up_and_one_explanation(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with alone(Workplace(repository, "local"), "up local"):
+        assert main(["up", "local", "--yes", "--root", str(repository)]) == EXIT["locked"]
+    told = capsys.readouterr().err
+    assert "in use by `slipway up local` of" in told
+    assert f"process {os.getpid()}" in told
+    assert "Nothing was changed" in told
+
+
+def test_a_state_locked_elsewhere_tells_who_holds_it() -> None:
+    """As Terraform says it when another machine holds the lock in the bucket."""
+    lock = "Lock Info:\n  ID:        1a2b\n  Who:       ana@laptop\n  Operation: OperationTypeApply"
+    said = Diagnosed("error", "Error acquiring the state lock", lock, "")
+    problem = failure("planning", [said])
+    assert isinstance(problem, LockedError)
+    assert "ana@laptop" in str(problem)
+
+
+@pytest.mark.skipif(machine.terraform() is None, reason="terraform is not on PATH")
+def test_over_the_budget_nothing_is_even_asked_of_the_cloud(
+    repository: Path, rewrites: Rewrites, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "opened", opened_as_protected)
-    with pytest.raises(RefusedError, match="protect: false"):
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(engine, "reach", lambda *_: pytest.fail("the cloud was reached"))
+    rewrites("dev", lambda settings: settings["governance"].update(budget={"monthly_usd": 1}))
+    assert main(["up", "dev", "--yes", "--engine", "terraform", "--root", str(repository)]) == EXIT["refused"]
+    assert "governance.budget.monthly_usd is 1" in capsys.readouterr().err
+
+
+def test_a_machine_of_ci_keeps_no_state_of_its_own(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(RefusedError, match=r"would be lost with this machine.*set state_bucket"):
+        engine.up("dev", repository)
+
+
+def test_a_protected_environment_refuses_to_go_down(repository: Path) -> None:
+    """What holds it is said, and no cloud is asked."""
+    with pytest.raises(RefusedError, match=r"locked in compliance mode for 730 days.*set `protect: false`"):
         engine.down("prod", repository)
-
-
-def opened_as_protected(environment: str, root: Path) -> Any:
-    """What `opened` gives for a protected environment, as far as `down` looks at it."""
-    return SimpleNamespace(settings=load(environment, root))
 
 
 def test_an_environment_on_aws_refuses_an_endpoint_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

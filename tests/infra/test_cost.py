@@ -17,7 +17,7 @@ from delivery.engine.engine import over_budget
 from delivery.engine.quotas import needed, shortages
 from delivery.engine.recording import Recording
 from infra.prices import PriceError, price, table, types
-from stacks.settings import Settings, parse
+from stacks.settings import ROOT, Settings, parse
 
 OLDEST_DAYS = 400
 
@@ -33,6 +33,14 @@ def test_the_table_is_not_too_old() -> None:
 def test_every_type_with_a_price_is_one_that_sagemaker_has(kind: str, shape: str) -> None:
     model: Any = botocore.session.get_session().get_service_model("sagemaker")
     assert types(kind) <= set(model.shape_for(shape).enum)
+
+
+def test_every_price_says_where_it_comes_from() -> None:
+    """An estimate says so, and what was seen says where: limits.md counts them."""
+    known = list(table().values())
+    seen = [each for each in known if not each.is_estimate]
+    assert all("published in" in each.source or "Price List" in each.source for each in seen)
+    assert f"{len(known) - len(seen)} of {len(known)} are estimates" in (ROOT / "docs" / "limits.md").read_text()
 
 
 def test_a_type_without_a_price_is_refused_rather_than_free() -> None:
@@ -82,6 +90,16 @@ def test_quotas_count_two_fleets_because_a_deployment_runs_both(
 ) -> None:
     document = synthesise(records(everything, served)).document
     wanted = needed(list(cost.declared(document)))
-    assert wanted["ml.m5.large"] >= 2 * (4 + 1 + 2)
-    assert shortages(wanted, {"ml.m5.large": 1000}) == []
-    assert "Service Quotas" in shortages(wanted, {"ml.m5.large": 3})[0]
+    quota = "ml.m5.large for endpoint usage"
+    assert wanted[quota] >= 2 * (4 + 1 + 2)
+    assert shortages(wanted, {quota: 1000}) == []
+    assert "Service Quotas" in shortages(wanted, {quota: 3})[0]
+
+
+def test_quotas_count_what_training_and_monitoring_need(document: Mapping[str, Any]) -> None:
+    """New accounts may run no job at all on some types; a schedule would tell it first at night."""
+    wanted = needed(list(cost.declared(document)))
+    assert wanted["ml.m5.large for spot training job usage"] == 1
+    assert wanted["ml.m5.large for training job usage"] == 1
+    told = shortages(wanted, {"ml.m5.large for processing job usage": 0})
+    assert "training.instances" in told[0]

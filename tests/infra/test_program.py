@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pulumi
+import pulumi_aws as aws
 import pytest
 
 from contract.platform import PlatformOutputs
 from contract.release import Release, Releases
-from delivery.engine.convert import synthesise
+from delivery.engine.convert import ConversionError, synthesise
 from delivery.engine.recording import Recording, record, references_in
 from delivery.engine.schema import outputs_of
 from stacks.platform import Platform
-from stacks.settings import Settings, environments, load, parse
+from stacks.settings import Settings, SettingsError, environments, load, parse
 
 Records = Callable[..., Recording]
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"  # how the wire says that a value is not known yet
 
 
-def texts(value: Any) -> Iterator[str]:
-    match value:
-        case str():
-            yield value
-        case dict():
-            for each in value.values():
-                yield from texts(each)
-        case list():
-            for each in value:
-                yield from texts(each)
+def hash_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_the_outputs_are_typed(whole: Recording) -> None:
@@ -40,11 +35,36 @@ def test_the_outputs_are_typed(whole: Recording) -> None:
     assert outputs.models["churn"].endpoint is not None
 
 
-def test_no_output_is_computed_with(whole: Recording) -> None:
-    """A reference that was cut, upper-cased or hashed would leave its marker behind."""
-    for each in whole.resources:
-        for text in texts(dict(each.inputs)):
-            assert text.count("__ref(") == sum(1 for _ in references_in(text)), f"{each.urn}: {text}"
+def declared_in(recording: Recording, mark: str) -> list[str]:
+    """All inputs, with the outputs they mention under the same name whatever they were called in this run."""
+    return [
+        json.dumps([each.urn, dict(each.inputs)], default=repr, sort_keys=True).replace(f"__ref({mark}", "__ref(")
+        for each in recording.resources
+    ]
+
+
+def computed_with(program: Callable[[], None]) -> list[str]:
+    """Inputs that differ when nothing but the outputs' own values does: something was made of them, not passed on."""
+    one, other = (declared_in(record(program, "test", outputs_of, mark=mark), mark) for mark in ("", "elsewhere/"))
+    return [first for first, second in zip(one, other, strict=True) if first != second]
+
+
+def test_no_output_is_computed_with(everything: Settings, served: Releases) -> None:
+    """What is made of a placeholder would be wrong in the other engine."""
+
+    def program() -> None:
+        Platform(everything, served)
+
+    assert computed_with(program) == []
+
+
+@pytest.mark.parametrize("make", [str.upper, hash_of, len, lambda text: text[:9]], ids=["upper", "hash", "len", "cut"])
+def test_an_output_that_is_computed_with_is_found(make: Callable[[str], Any]) -> None:
+    def program() -> None:
+        bucket = aws.s3.Bucket("one", bucket="one")
+        aws.ssm.Parameter("two", name="two", type="String", value=bucket.arn.apply(make).apply(str))
+
+    assert len(computed_with(program)) == 1
 
 
 def test_every_reference_names_something_declared(whole: Recording) -> None:
@@ -57,7 +77,18 @@ def test_every_reference_names_something_declared(whole: Recording) -> None:
 
 def test_with_unknown_outputs_the_program_still_runs(records: Records, everything: Settings, served: Releases) -> None:
     """As in a first preview, where nothing exists and no output has a value."""
-    assert len(records(everything, served, preview=True).resources) > 150
+    recording = records(everything, served, preview=True)
+    assert len(recording.resources) > 150
+    outputs = recording.outputs["platform"]
+    assert outputs == UNKNOWN or outputs["key_arn"] == UNKNOWN
+
+
+def test_what_is_unknown_stays_unknown(records: Records, everything: Settings, served: Releases) -> None:
+    """Nothing stands in for a value that does not exist yet, and what settings say is known all the same."""
+    recording = records(everything, served, preview=True)
+    alias = recording.of_type("aws:kms/alias:Alias")[0]
+    assert alias.inputs["targetKeyId"] == UNKNOWN
+    assert alias.inputs["name"].startswith("alias/slipway-test")
 
 
 def test_the_pager_stays_secret(records: Records, everything: Settings) -> None:
@@ -172,3 +203,33 @@ def test_a_version_is_registered_after_its_baseline_was_counted(whole: Recording
     assert steps["Baseline"]["Arguments"]["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"].endswith(
         "/baselines/churn/"
     )
+
+
+def test_a_serverless_model_takes_one_variant(records: Records, everything: Settings, experiment: Release) -> None:
+    with pytest.raises(SettingsError, match="Serverless endpoints take neither several variants nor a shadow"):
+        records(everything, Releases({"small": experiment}))
+
+
+@pytest.fixture(scope="module")
+def pulumi_only(records: Records, minimal: Mapping[str, Any]) -> Recording:
+    card = {"purpose": "keep customers", "uses": "an offer before they leave", "risk": "Low"}
+    models = {"churn": {**minimal["models"]["churn"], "card": card}}
+    return records(parse({**minimal, "tracking": {"kind": "app"}, "models": models}, "test", "test"))
+
+
+def test_what_only_pulumi_has_is_declared(pulumi_only: Recording) -> None:
+    card = pulumi_only.of_type("aws:sagemaker/modelCard:ModelCard")[0]
+    assert json.loads(card.inputs["content"])["intended_uses"]["risk_rating"] == "Low"
+    assert pulumi_only.of_type("aws:sagemaker/mlflowApp:MlflowApp")
+
+
+def test_terraform_refuses_what_only_pulumi_has_with_the_way_out(pulumi_only: Recording) -> None:
+    with pytest.raises(ConversionError, match=r"--engine pulumi.*tracking.kind: server"):
+        synthesise(pulumi_only)
+
+
+def test_what_only_pulumi_has_is_judged_and_counted_all_the_same(pulumi_only: Recording) -> None:
+    document = synthesise(pulumi_only, partial=True).document
+    assert "aws_sagemaker_model_card" not in document["resource"]
+    pipeline = document["resource"]["aws_sagemaker_pipeline"]["churn-train"]["pipeline_definition"]
+    assert "tracking.arn" in pipeline

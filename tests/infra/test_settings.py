@@ -27,6 +27,12 @@ WRONG: dict[str, tuple[tuple[str, ...], Any, str, str]] = {
     "an image by tag": (("images", "training"), "repo:latest", "images.training", "digest"),
     "an image without a digest": (("images", "inference"), "latest", "images.inference", "digest"),
     "a bucket without a prefix": ((*CHURN, "data"), "s3://bucket", "churn.data", "s3://bucket/prefix"),
+    "data in another region": (
+        (*CHURN, "data"), "s3://lake-123456789012-us-east-1/churn/", "models.churn.data", "replicate the bucket",
+    ),
+    "a monitor without capture": (
+        (*CHURN, "serving"), {"capture_percent": 0}, "models.churn", "monitor: null",
+    ),
     "sampling above 100": ((*CHURN, "serving"), {"capture_percent": 101}, "capture_percent", "or equal to 100"),
     "sampling below 0": ((*CHURN, "serving"), {"capture_percent": -1}, "capture_percent", "greater than or equal to 0"),
     "a cron of five fields": ((*CHURN, "monitor"), {"schedule": "cron(0 * * * *)"}, "schedule", "six fields"),
@@ -101,3 +107,17 @@ def test_every_environment_of_the_repository_is_right(environment: str) -> None:
 def test_an_unknown_environment_names_the_nearest() -> None:
     with pytest.raises(SettingsError, match="Did you mean 'staging'"):
         load("stagging")
+
+
+def test_no_environment_and_model_make_a_name_that_aws_refuses(minimal: Mapping[str, Any]) -> None:
+    """The longest that are allowed, in the region with the longest name."""
+    given = {**minimal, "region": "ap-southeast-1", "models": {"m" * 24: minimal["models"]["churn"]}}
+    names = parse(given, "e" * 12, "test").names
+    assert len(names.model("m" * 24, "challenger", "0" * 8)) <= 63
+    assert len(names.bucket("artifacts")) <= 63
+    assert len(names.role("data-scientist")) <= 64
+
+
+def test_an_environment_with_too_long_a_name_is_refused(minimal: Mapping[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="environment"):
+        parse(minimal, "e" * 13, "Pulumi.test.yaml")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.release import Package, Release, Releases, Rollout, Variant
+from contract.release import Package, Release, Rollout, Variant
 from delivery.engine import machine
 from delivery.engine.convert import ConversionError, synthesise
 from delivery.engine.recording import Recording, Registration, Secret, reference
@@ -28,10 +26,8 @@ from delivery.engine.schema import (
     snake,
     terraform_type,
 )
-from delivery.rules.check import recorded, sample
 from infra.names import Names
 from infra.serving import Form, Plan
-from stacks.settings import Settings, environments, load, parse
 
 BUCKET = "aws:s3/bucket:Bucket"
 needs_terraform = pytest.mark.skipif(
@@ -207,63 +203,9 @@ def test_a_rollback_alarm_looks_at_the_new_configuration_only(whole: Recording) 
 # The real provider ------------------------------------------------------------------------------------
 
 
-def terraform(folder: Path, *arguments: str) -> str:
-    environment = {
-        "TF_CLI_CONFIG_FILE": str(machine.cli_config(folder)),
-        "CHECKPOINT_DISABLE": "1",
-        "PATH": os.environ["PATH"],
-    }
-    done = subprocess.run(
-        ["terraform", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    return done.stdout
-
-
-def refusals(documents: Mapping[str, Mapping[str, Any]], folder: Path) -> list[str]:
-    """What the real provider says against any of the documents; each is a module, so that one run sees them all."""
-    for name, document in documents.items():
-        (folder / name).mkdir()
-        (folder / name / "main.tf.json").write_text(json.dumps(document))
-    (folder / "main.tf.json").write_text(json.dumps({"module": {name: {"source": f"./{name}"} for name in documents}}))
-    terraform(folder, "init", "-input=false")
-    answer = json.loads(terraform(folder, "validate", "-json"))
-    return [f"{each['summary']}: {each.get('detail')}" for each in answer["diagnostics"] if each["severity"] == "error"]
-
-
-def variations() -> dict[str, tuple[Settings, Releases]]:
-    """Each environment as it is, and one in another region; every model in the middle of an experiment."""
-    dev = load("dev")
-    found = {name: (load(name), sample(load(name))) for name in environments()}
-    moved = dev.model_copy(update={"region": "us-east-1"})
-    found["dev_elsewhere"] = (moved, sample(moved))
-    return found
-
-
 @pytest.mark.terraform
 @needs_terraform
-def test_the_real_provider_takes_every_environment_with_options_on_and_off(
-    minimal: Mapping[str, Any], whole: Recording, tmp_path: Path
-) -> None:
-    nothing = parse(
-        {
-            **minimal,
-            "network": {"kind": "none"},
-            "identity": {"boundary": False},
-            "governance": {"trail": False},
-            "storage": {"evidence_lock": None, "old_versions_days": None},
-        },
-        "test",
-        "test",
-    )
-    documents = {name: synthesise(recorded(*each)).document for name, each in variations().items()}
-    documents["everything"] = synthesise(whole).document
-    documents["nothing"] = synthesise(recorded(nothing, Releases())).document
-    assert refusals(documents, tmp_path) == []
-
-
-@pytest.mark.terraform
-@needs_terraform
-def test_the_extract_of_the_schema_is_the_real_providers(tmp_path: Path) -> None:
+def test_the_extract_of_the_schema_is_the_real_providers(tmp_path: Path, terraform: Callable[..., str]) -> None:
     document = {
         "terraform": {"required_providers": {"aws": {"source": "hashicorp/aws", "version": extract()["version"]}}}
     }

@@ -1,4 +1,4 @@
-"""The whole way, for real: from nothing to a served prediction, a second version by canary, and back."""
+"""The whole way, for real: from nothing to a served prediction, a second version by canary, back, and down again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,11 @@ from typing import Any
 import pytest
 
 from delivery.engine import machine
-from delivery.local import LocalCloud
+from delivery.engine.cloud import Cloud, local_cloud, reach
+from delivery.engine.engine import preview
+from delivery.engine.events import Drifted, Event
+from delivery.local import LocalCloud, alive, until
+from stacks.settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("contract", "families", "training", "inference", "monitoring", "infra", "stacks", "delivery", "localaws",
@@ -51,6 +55,18 @@ class Repository:
 
     def changes(self) -> list[Any]:
         return self.json("preview", "local")["changes"]
+
+    def differences(self) -> list[str]:
+        """What a refresh finds to be otherwise than remembered, and what a plan would then change."""
+        seen: list[Event] = []
+        ahead = preview("local", self.root, seen.append)
+        drifted = [f"drifted: {each.address}" for each in seen if isinstance(each, Drifted)]
+        planned = [f"{each.verb}: {each.address}" for each in ahead.plan.changes]
+        return [*drifted, *planned, *(["outputs"] if ahead.plan.outputs_change and not planned else [])]
+
+    @property
+    def cloud(self) -> Cloud:
+        return reach(load("local", self.root), self.root)
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +107,57 @@ def test_from_nothing_to_a_prediction_and_on_to_a_second_version_and_back(reposi
     why = [event["decision"]["what"] for event in repository.json("why", "churn")]
     assert why[0] == "rollback"
     assert {"deploy", "gate", "run"} <= set(why)
+
+
+def test_no_event_of_a_lifecycle_leaves_anything_to_do(repository: Repository) -> None:
+    """Infrastructure as code and live traffic never fight: what moves while it serves is nobody's drift."""
+    repository.type("launch")
+    events: dict[str, Callable[[], object]] = {
+        "experiment": lambda: repository.type("experiment", "start", "churn", "2", "--name", "spring"),
+        "weight move": lambda: repository.type("experiment", "move", "churn", "--traffic", "30"),
+        "capacity move": lambda: repository.type("scale", "churn", "--instances", "2"),
+        "promotion": lambda: repository.type("experiment", "promote", "churn", "--strategy", "all-at-once"),
+        "canary": lambda: repository.type("deploy", "churn", "1", "--traffic", "50", "--bake", "1"),
+        "rollback": lambda: repository.type("rollback", "churn", "--reason", "a rehearsal"),
+        "alarm": lambda: fire(repository.cloud, "errors"),
+        "monitor run": lambda: judge(repository.cloud),
+        "retrain": lambda: repository.type("retrain", "churn", "--reason", "a rehearsal"),
+    }
+    left = {}
+    for name, happen in events.items():
+        happen()
+        left[name] = repository.differences()
+    assert {name: found for name, found in left.items() if found} == {}
+
+
+def fire(cloud: Cloud, key: str) -> None:
+    """An alarm of the champion goes off, as CloudWatch would say it."""
+    name = f"slipway-local-churn-champion-{key}"
+    client = cloud.client("cloudwatch")
+    client.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a rehearsal")
+    assert client.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]["StateValue"] == "ALARM"
+
+
+def judge(cloud: Cloud) -> None:
+    """The monitor judges a window, and ends."""
+    client = cloud.client("sagemaker")
+    run = client.start_pipeline_execution(PipelineName="slipway-local-churn-monitor")["PipelineExecutionArn"]
+
+    def status() -> str:
+        return client.describe_pipeline_execution(PipelineExecutionArn=run)["PipelineExecutionStatus"]
+
+    assert until(lambda: status() not in ("Executing", "Stopping"), 120)
+    assert status() == "Succeeded"
+
+
+def test_down_leaves_no_resource_no_process_and_no_state(repository: Repository) -> None:
+    """With versions registered, evidence locked and an endpoint serving."""
+    cloud = repository.cloud
+    running = local_cloud(repository.root).find()
+    assert running is not None
+    assert cloud.client("sagemaker").list_model_packages(ModelPackageGroupName="slipway-local-churn")
+    removed = repository.type("down", "local", "--yes")
+    assert "removed" in removed
+    assert until(lambda: not alive(running.pid), 30)
+    assert not (repository.root / ".slipway" / "local").exists()
+    assert not (repository.root / "releases" / "local.yaml").exists()

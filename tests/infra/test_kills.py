@@ -1,0 +1,127 @@
+"""`up` killed at random moments, its engine and provider with it: afterwards cloud and state are made to agree."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from contract.release import Package, Release, Releases, Rollout, Variant
+from delivery.engine import machine
+from delivery.engine.cloud import Cloud, reach
+from delivery.engine.engine import preview, up
+from delivery.engine.recover import recover
+from infra.names import Names
+from stacks.settings import ROOT, load
+
+pytestmark = [
+    pytest.mark.story,
+    pytest.mark.skipif(
+        machine.terraform() is None or machine.mirror() is None,
+        reason=f"needs terraform on PATH and the AWS provider in a mirror ({machine.MIRROR})",
+    ),
+]
+
+KILLS = int(os.environ.get("SLIPWAY_KILLS", "3"))
+SEED = int(os.environ.get("SLIPWAY_SEED", "0"))
+RECORDED_SECONDS = 2.0  # before this nothing is asked of the cloud
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A folder with environments of its own, each once the same small platform: one model that serves."""
+
+    root: Path
+    package: Callable[[Names, int], Package]
+
+    def environment(self, name: str) -> Cloud:
+        settings = yaml.safe_load((ROOT / "Pulumi.local.yaml").read_text())
+        (self.root / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump(settings))
+        variants = (Variant("champion", self.package(load(name, self.root).names, 1), 1.0, 1),)
+        release = Release("steady", variants, Rollout("all-at-once", bake_seconds=0))
+        text = yaml.safe_dump(Releases({"churn": release}).to_json())
+        (self.root / "releases" / f"{name}.yaml").write_text(text)
+        return reach(load(name, self.root), self.root)
+
+    def begin(self, name: str) -> subprocess.Popen[bytes]:
+        """`slipway up`, in a group of its own that can be ended at once."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "delivery.cli", "up", name, "--yes", "--engine", "terraform", "--root", self.root],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def undisturbed(self, name: str) -> float:
+        started = time.monotonic()
+        assert self.begin(name).wait(timeout=600) == 0
+        return time.monotonic() - started
+
+    def killed(self, name: str, seconds: float) -> bool:
+        """End command, engine and provider after a while; false when it was done before."""
+        process = self.begin(name)
+        try:
+            process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return True
+        return False
+
+
+@pytest.fixture(scope="module")
+def checkout(
+    tmp_path_factory: pytest.TempPathFactory, reached: str, served_package: Callable[[Names, int], Package]
+) -> Checkout:
+    root = tmp_path_factory.mktemp("checkout")
+    (root / "releases").mkdir()
+    return Checkout(root, served_package)
+
+
+def same_for_all(found: Counter[str], name: str) -> Counter[str]:
+    """An inventory without the environment's own name, and without the hashes of contents that mention it."""
+
+    def plain(key: str) -> str:
+        return re.sub(r"-[0-9a-f]{8}$", "-#", re.sub(rf"slipway-{name}(?![a-z0-9])", "slipway-*", key))
+
+    return Counter({plain(key): count for key, count in found.items()})
+
+
+def test_a_killed_up_is_recovered_from_wherever_it_was(
+    checkout: Checkout, inventory: Callable[[Cloud, str], Counter[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Converged, nothing twice, nothing left over: the cloud holds by kind and name what an undisturbed run makes."""
+    cloud = checkout.environment("calm")
+    longest = checkout.undisturbed("calm")
+    wanted = same_for_all(inventory(cloud, "slipway-calm"), "calm")
+    assert wanted
+    moments = random.Random(SEED)
+    wrong: dict[str, object] = {}
+    for number in range(KILLS):
+        name = f"k{number}"
+        cloud = checkout.environment(name)
+        moment = moments.uniform(RECORDED_SECONDS, longest)
+        was_killed = checkout.killed(name, moment)
+        before = sum(inventory(cloud, f"slipway-{name}").values())
+        lines = recover(name, checkout.root)
+        up(name, checkout.root)
+        ahead = preview(name, checkout.root)
+        found = same_for_all(inventory(cloud, f"slipway-{name}"), name)
+        with capsys.disabled():
+            adopted = sum(line.startswith("adopted") for line in lines)
+            sys.stdout.write(f"\nkill {number} at {moment:.1f} s: killed={was_killed} there={before} adopted={adopted}")
+        if found != wanted or not ahead.plan.is_empty:
+            wrong[f"{name} at {moment:.1f} s"] = (found - wanted, wanted - found, ahead.plan.changes, lines)
+    assert wrong == {}
