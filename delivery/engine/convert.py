@@ -70,7 +70,7 @@ class Translation:
         if not self.partial:
             raise ConversionError(
                 f"{each.name}: the Terraform provider {VERSION} has no resource like {each.type}. Use the Pulumi "
-                "engine (--engine pulumi), or do without: tracking.kind: server instead of app, models.<name>.card: null."
+                "engine (--engine pulumi), or do without: tracking.kind: server, not app; models.<name>.card: null."
             )
 
     def text(self, given: str) -> str:

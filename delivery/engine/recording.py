@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import logging
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf import json_format
-from pulumi.runtime import config, mocks, settings, stack
-from pulumi.runtime.proto import resource_pb2
+from pulumi.runtime import config, mocks, resource, settings, stack
+from pulumi.runtime.proto import resource_pb2, source_pb2
 from typing_extensions import override
 
 PROJECT = "slipway"
@@ -120,7 +121,6 @@ class Recorder(mocks.MockMonitor):
         self.recorded: list[Registration] = []
         self.exports: Mapping[str, Any] = {}
         self.names: set[tuple[str, str]] = set()
-        self.lock = threading.Lock()  # independent resources are registered from several threads
 
     @override
     def RegisterResource(self, request: Any) -> Any:
@@ -129,14 +129,13 @@ class Recorder(mocks.MockMonitor):
             return resource_pb2.RegisterResourceResponse(urn=urn)
         kind, name = request.type, request.name
         urn = f"{kind}::{name}"
-        with self.lock:
-            if (kind, name) in self.names:
-                raise RecordingError(
-                    f"two resources of type {kind} are named '{name}'; a name stands once per type, because state is "
-                    "kept by it. Put the component's name in front of it."
-                )
-            self.names.add((kind, name))
-            self.recorded.append(registration(urn, request))
+        if (kind, name) in self.names:
+            raise RecordingError(
+                f"two resources of type {kind} are named '{name}'; a name stands once per type, because state is "
+                "kept by it. Put the component's name in front of it."
+            )
+        self.names.add((kind, name))
+        self.recorded.append(registration(urn, request))
         answer = resource_pb2.RegisterResourceResponse(urn=urn)
         if request.custom and not self.preview:
             answer.id = reference(urn, "id", self.mark)
@@ -234,11 +233,38 @@ def record(
         return alone.submit(context.run, _record, program, name, recorder, configuration or {}).result()
 
 
+class Inline(ThreadPoolExecutor):
+    """Does what it is given at once: the recorder waits for nobody, so no thread has to."""
+
+    @override
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except Exception as problem:  # noqa: BLE001 - who asked sees it, as from a thread
+            done.set_exception(problem)
+        return done
+
+
+@contextmanager
+def unhurried_by_the_runtime() -> Iterator[None]:
+    """Leave out what costs a third of a recording and nobody reads: stack traces, and garbage looked for too often."""
+    traces, thresholds = resource._get_stack_trace, gc.get_threshold()  # noqa: SLF001 - the SDK has no switch for it
+    resource._get_stack_trace = source_pb2.StackTrace  # type: ignore[assignment]  # noqa: SLF001
+    gc.set_threshold(200_000, 20, 100)
+    try:
+        yield
+    finally:
+        resource._get_stack_trace = traces  # noqa: SLF001
+        gc.set_threshold(*thresholds)
+
+
 async def drained(program: Callable[[], None]) -> None:
     """Run the program and wait for all it set going at once.
 
     The runtime would wait for one output after another among all of them, which grows with the square of their number.
     """
+    asyncio.get_running_loop().set_default_executor(Inline(1))
     program()
     outputs: Any = settings.SETTINGS.outputs  # a set of tasks, behind a property of the runtime's own making
     while outputs:
@@ -268,5 +294,6 @@ def _record(program: Callable[[], None], name: str, recorder: Recorder, configur
         )
     )
     config.set_all_config(dict(configuration))
-    asyncio.run(stack.run_in_stack(lambda: drained(program)))
+    with unhurried_by_the_runtime():
+        asyncio.run(stack.run_in_stack(lambda: drained(program)))
     return Recording(name, tuple(sorted(recorder.recorded, key=lambda each: each.urn)), recorder.exports)

@@ -38,7 +38,9 @@ def test_the_outputs_are_typed(whole: Recording) -> None:
 def declared_in(recording: Recording, mark: str) -> list[str]:
     """All inputs, with the outputs they mention under the same name whatever they were called in this run."""
     return [
-        json.dumps([each.urn, dict(each.inputs)], default=repr, sort_keys=True).replace(f"__ref({mark}", "__ref(")
+        json.dumps([each.urn, dict(each.inputs)], default=lambda secret: secret.value, sort_keys=True).replace(
+            f"__ref({mark}", "__ref("
+        )
         for each in recording.resources
     ]
 

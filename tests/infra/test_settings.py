@@ -109,13 +109,11 @@ def test_an_unknown_environment_names_the_nearest() -> None:
         load("stagging")
 
 
-def test_no_environment_and_model_make_a_name_that_aws_refuses(minimal: Mapping[str, Any]) -> None:
-    """The longest that are allowed, in the region with the longest name."""
-    given = {**minimal, "region": "ap-southeast-1", "models": {"m" * 24: minimal["models"]["churn"]}}
-    names = parse(given, "e" * 12, "test").names
-    assert len(names.model("m" * 24, "challenger", "0" * 8)) <= 63
-    assert len(names.bucket("artifacts")) <= 63
-    assert len(names.role("data-scientist")) <= 64
+def test_names_too_long_together_are_refused_with_the_name_that_would_be_made(minimal: Mapping[str, Any]) -> None:
+    """Each is allowed alone; environment, model, variant and content hash make 65 characters."""
+    given = {**minimal, "models": {"m" * 24: minimal["models"]["churn"]}}
+    with pytest.raises(SettingsError, match=r"has 65 characters, AWS allows 63: shorten the model's or environment's"):
+        parse(given, "e" * 12, "test")
 
 
 def test_an_environment_with_too_long_a_name_is_refused(minimal: Mapping[str, Any]) -> None:

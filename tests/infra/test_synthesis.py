@@ -79,8 +79,8 @@ def test_an_input_the_provider_does_not_know_is_an_error_with_its_nearest() -> N
 
 
 def test_a_type_the_provider_does_not_have_is_an_error() -> None:
-    with pytest.raises(SchemaError, match="aws_sagemaker_mlflow_app"):
-        converted(declared("aws:sagemaker/mlflowApp:MlflowApp", "a"))
+    with pytest.raises(SchemaError, match="aws_sagemaker_nothing"):
+        converted(declared("aws:sagemaker/nothing:Nothing", "a"))
 
 
 def test_two_names_that_would_become_one_are_refused() -> None:
