@@ -218,10 +218,6 @@ class Removal:
     plan: Plan
     holding: Holding
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.plan.changes
-
 
 AskRemoval = Callable[[Removal], bool]
 
@@ -238,12 +234,14 @@ def down(
     workplace = Workplace(root, environment)
     with alone(workplace, f"down {environment}"):
         here = opened(environment, root)
-        removal = Removal(here.terraform.plan_removal(), look(here.cloud, cost.held(here.terraform.state())))
-        refuse_kept(removal.holding)
-        if not removal.is_empty:
+        known = list(cost.held(here.terraform.state()))
+        holding = look(here.cloud, known)
+        refuse_kept(holding)
+        removal = Removal(here.terraform.plan_removal() if known else Plan(()), holding)
+        if known:
             if not ask(removal):
                 raise RefusedError("not agreed; nothing was removed")
-            make_way(here.cloud, removal.holding)
+            make_way(here.cloud, holding)
             here.terraform.apply(removing(removal.plan))
         clear(here.cloud, f"{here.settings.names.of()}-")
     leave(here.settings, workplace)

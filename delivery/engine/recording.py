@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from google.protobuf import json_format
 from pulumi.runtime import config, mocks, resource, settings, stack
@@ -107,6 +107,8 @@ def references_in(value: Any) -> Iterator[tuple[str, str]]:
                 yield from references_in(each)
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
 OutputsOf = Callable[[str], tuple[str, ...]]
 
 
@@ -237,8 +239,8 @@ class Inline(ThreadPoolExecutor):
     """Does what it is given at once: the recorder waits for nobody, so no thread has to."""
 
     @override
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        done: Future[Any] = Future()
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        done: Future[T] = Future()
         try:
             done.set_result(fn(*args, **kwargs))
         except Exception as problem:  # noqa: BLE001 - who asked sees it, as from a thread

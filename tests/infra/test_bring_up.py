@@ -17,7 +17,6 @@ from delivery.engine import machine
 from delivery.engine.cloud import Cloud, process_environment, reach
 from delivery.engine.convert import synthesise
 from delivery.engine.engine import Brought, Removal, down, left_behind, opened, up
-from delivery.engine.errors import RefusedError
 from delivery.engine.events import Diagnosed, Event, Finished, Summary, read
 from delivery.engine.recover import recover
 from delivery.engine.removal import held_by_settings
@@ -147,39 +146,31 @@ def test_an_endpoint_that_serves_another_configuration_is_reported(brought: Brou
     assert "rolled back" in told[0]
 
 
-def test_down_shows_what_grew_inside_and_can_be_refused(brought: Brought, root: Path, cloud: Cloud) -> None:
-    cloud.client("s3").put_object(Bucket=bucket("evidence"), Key="ledger/1.json", Body=b"{}")
-    cloud.client("sagemaker").create_model_package(ModelPackageGroupName=ENDPOINT)
-    shown: list[Removal] = []
-
-    def no(removal: Removal) -> bool:
-        shown.append(removal)
-        return False
-
-    with pytest.raises(RefusedError, match="not agreed; nothing was removed"):
-        down("local", root, ask=no)
-    told = "\n".join(shown[0].holding.lines)
-    assert f"model version {ENDPOINT}/1" in told
-    assert f"1 versions in {bucket('evidence')}, locked in governance mode" in told
-    assert shown[0].plan.count("delete") > 90
-    assert in_service(cloud)
-
-
 def bucket(purpose: Any) -> str:
     return load("local").names.bucket(purpose)
 
 
-def test_down_leaves_nothing(brought: Brought, root: Path, cloud: Cloud, inventory: Inventory) -> None:
+def test_down_shows_what_will_go_and_leaves_nothing(
+    brought: Brought, root: Path, cloud: Cloud, inventory: Inventory
+) -> None:
     """With an experiment's configurations, a registered version and evidence under lock."""
+    cloud.client("s3").put_object(Bucket=bucket("evidence"), Key="ledger/1.json", Body=b"{}")
+    cloud.client("sagemaker").create_model_package(ModelPackageGroupName=ENDPOINT)
     assert inventory(cloud, "slipway-local")
-    WithTerraform().down("local", root, quiet())
+    shown: list[Removal] = []
+
+    def agreed(removal: Removal) -> bool:
+        shown.append(removal)
+        return True
+
+    down("local", root, ask=agreed)
+    told = "\n".join(shown[0].holding.lines)
+    assert f"model version {ENDPOINT}/1" in told
+    assert f"1 versions in {bucket('evidence')}, locked in governance mode" in told
+    assert shown[0].plan.count("delete") > 90
     assert inventory(cloud, "slipway-local") == Counter()
     assert not (root / ".slipway" / "local").exists()
     assert not (root / "releases" / "local.yaml").exists()
-
-
-def test_what_is_removed_can_be_removed_again(root: Path, cloud: Cloud) -> None:
-    WithTerraform().down("local", root, quiet())
 
 
 def test_evidence_in_compliance_mode_holds_an_environment() -> None:
