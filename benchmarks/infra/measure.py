@@ -1,49 +1,91 @@
-"""How long the engines' work takes and how it grows, and whether a killed `up` can always be recovered.
+"""How long the platform's engines take, and how that grows with the number of models.
 
-    python benchmarks/infra/measure.py times [--models 1 10 100] [--up]
-    python benchmarks/infra/measure.py kills [--kills 30] [--seed 0]
+    python -m benchmarks.infra.measure [--models 1 10 100] [--up 1 10 100] [--write]
 
-Times are wall clock on this machine, the middle of three where that is bearable; `--up` also brings `local` up on an
-embedded AWS of its own. `kills` ends `slipway up` with SIGKILL at random moments, command, Terraform and provider, each
-time from nothing; then `recover` and `up`: converged, nothing twice, nothing left.
+Wall clock on this machine. Recording and synthesis are of prod with every option on and every model in the middle of an
+experiment, the middle of three; `up`, `preview` and `down` are the commands as a person types them, their start
+included, on `local` and an embedded AWS of its own with Terraform. `--write` puts the tables into docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import cProfile
 import json
 import os
 import platform
-import random
+import pstats
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 
-from delivery.engine import machine
-from delivery.engine.cloud import Cloud, embedded
+from benchmarks.delivery.tables import write
+from delivery.engine import machine, recording
 from delivery.engine.convert import synthesise
 from delivery.rules.check import recorded
-from stacks.settings import KEY, ROOT, Settings, load
+from stacks.settings import KEY, ROOT, Settings, parse
 
 SLIPWAY = [sys.executable, "-m", "delivery.cli"]
+PEOPLE = ("data-scientist", "operator", "approver", "auditor")
+# On top of prod: every component, whatever it costs.
+EVERYTHING: Mapping[str, Any] = {
+    "identity": {
+        "people": {who: ["arn:aws:iam::333333333333:role/sso"] for who in PEOPLE},
+        "github": {"repository": "your-organisation/slipway"},
+    },
+    "alerts": {"emails": ["team@example.com"], "pager": "https://pager.example.com/key"},
+    "tracking": {"kind": "server"},
+    "governance": {
+        "budget": {"monthly_usd": 4000000, "stops_training": True},
+        "anomaly_usd": 200,
+        "feature_groups": {
+            "customers": {"record_id": "id", "features": {"id": "String", "event_time": "String", "age": "Integral"}}
+        },
+    },
+}
+# On top of local: what the embedded AWS takes of it. TLS is asked of no plain HTTP; budget actions it does not have.
+ALL_OF_LOCAL: Mapping[str, Any] = {
+    "storage": {"empty_on_destroy": True, "tls_only": False, "old_versions_days": 30},
+    "network": {"kind": "create", "zones": 3},
+    "identity": {"people": {who: ["arn:aws:iam::123456789012:role/sso"] for who in PEOPLE}},
+    "alerts": {"emails": ["team@example.com"]},
+    "governance": {"trail": True, "budget": {"monthly_usd": 4000}},
+    "tracking": {"kind": "server"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One figure, and what it should be at most."""
+
+    what: str
+    seconds: float
+    at_most: float | None = None
+
+    @property
+    def row(self) -> str:
+        limit = "" if self.at_most is None else f"{self.at_most:g}"
+        return f"| {self.what} | {self.seconds:.2f} | {limit} |"
 
 
 @contextmanager
 def embedded_aws(folder: Path) -> Iterator[str]:
     ready = folder / "ready.json"
     command = [sys.executable, "-m", "localaws", "--port", "0", "--containers", str(ROOT), "--ready-file", str(ready)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*command, "--work", str(folder / "work")], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     while not ready.exists():
         time.sleep(0.05)
     yield json.loads(ready.read_text())["url"]
@@ -51,160 +93,196 @@ def embedded_aws(folder: Path) -> Iterator[str]:
     process.wait()
 
 
-def checkout(folder: Path) -> Path:
-    folder.mkdir()
-    shutil.copy(ROOT / "Pulumi.local.yaml", folder)
-    (folder / "releases").mkdir()
-    return folder
-
-
-def slipway(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*SLIPWAY, *arguments, "--root", str(root)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
-def killed_up(root: Path, seconds: float) -> bool:
-    """Bring up and kill after a while; false when it was done before."""
-    command = [*SLIPWAY, "up", "local", "--yes", "--root", str(root)]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return True
-    return False
-
-
-def held(cloud: Cloud) -> Counter[str]:
-    """What stands in the cloud, by kind: twice the same would show."""
-    kms: Any = cloud.client("kms")
-    keys = [kms.describe_key(KeyId=each["KeyId"])["KeyMetadata"] for each in kms.list_keys()["Keys"]]
-    count = Counter(f"key {each['Description']}" for each in keys if each["KeyState"] == "Enabled")
-    count["buckets"] = len(cloud.client("s3").list_buckets()["Buckets"])
-    count["roles"] = len(cloud.client("iam").list_roles()["Roles"])
-    count["pipelines"] = len(cloud.client("sagemaker").list_pipelines()["PipelineSummaries"])
-    count["topics"] = len(cloud.client("sns").list_topics()["Topics"])
-    return count
+def took(what: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    what()
+    return time.perf_counter() - started
 
 
 def middle(what: Callable[[], object], times: int = 3) -> float:
-    taken = []
-    for _ in range(times):
-        started = time.perf_counter()
-        what()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
+    return statistics.median(took(what) for _ in range(times))
 
 
-def many(count: int) -> Settings:
-    prod = load("prod")
-    one = prod.models["churn"]
-    return prod.model_copy(update={"models": {f"m{number}": one for number in range(count)}})
+# The program -----------------------------------------------------------------------------------------
 
 
-def validate(folder: Path, document: object) -> None:
-    (folder / "main.tf.json").write_text(json.dumps(document))
-    environment = {
-        "PATH": os.environ["PATH"],
-        "TF_CLI_CONFIG_FILE": str(machine.cli_config(folder)),
-        "CHECKPOINT_DISABLE": "1",
-    }
-    for arguments in (["init", "-input=false"], ["validate"]):
-        subprocess.run(["terraform", *arguments], cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+def everything(models: int) -> Settings:
+    given: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.prod.yaml").read_text())["config"][KEY]
+    one = given["models"]["churn"]
+    named = {f"m{number}": one for number in range(models)}
+    return parse({**given, **EVERYTHING, "models": named}, "prod", "Pulumi.prod.yaml")
 
 
-def bring_up(counts: list[int]) -> None:
-    print("models up_s again_s preview_s down_s")
+def own_share(settings: Settings) -> float:
+    """The share of a recording that is spent in this repository's code and not below it."""
+    profile = cProfile.Profile()
+    plain = recording._record  # noqa: SLF001 - it runs in a thread of its own, which is where to look
+
+    def profiled(*given: Any) -> Any:
+        with profile:
+            return plain(*given)
+
+    with patch.object(recording, "_record", profiled):
+        recorded(settings)
+    spent: Any = pstats.Stats(profile)
+    below = str(ROOT / ".venv")
+    ours = sum(row[2] for (file, _, _), row in spent.stats.items() if file.startswith(str(ROOT)) and below not in file)
+    return ours / spent.total_tt
+
+
+def program() -> list[Measured]:
+    settings = everything(1)
+    first = took(lambda: recorded(settings))
+    warm = middle(lambda: recorded(settings))
+    return [
+        Measured("recording of the whole program, every option on, first in a process", first),
+        Measured("the same, warm", warm, 5),
+        Measured("of it in our own code", warm * own_share(settings), 1),
+        Measured("`slipway synth prod`, then the provider's `init` and `validate`", synthesised_and_validated(), 15),
+    ]
+
+
+def synthesised_and_validated() -> float:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "TF_CLI_CONFIG_FILE": str(machine.cli_config(folder)),
+            "CHECKPOINT_DISABLE": "1",
+        }
+
+        def both() -> None:
+            subprocess.run([*SLIPWAY, "synth", "prod", "--out", str(folder / "main.tf.json")], cwd=ROOT, check=True)
+            for arguments in (["init", "-backend=false", "-input=false"], ["validate"]):
+                subprocess.run(
+                    ["terraform", *arguments], cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL
+                )
+
+        return took(both)
+
+
+def growth(counts: list[int]) -> list[str]:
+    lines = ["| models | resources | record s | synthesise s | per model ms |", "| --- | --- | --- | --- | --- |"]
     for count in counts:
-        with tempfile.TemporaryDirectory() as name, embedded_aws(Path(name)) as url:
-            os.environ["AWS_ENDPOINT_URL"] = url
-            root = checkout(Path(name) / "checkout")
-            path = root / "Pulumi.local.yaml"
-            document = yaml.safe_load(path.read_text())
-            models = document["config"][KEY]["models"]
-            document["config"][KEY]["models"] = {f"m{number}": models["churn"] for number in range(count)}
-            path.write_text(yaml.safe_dump(document))
-            taken = []
-            for words in (
-                ["up", "local", "--yes"],
-                ["up", "local", "--yes"],
-                ["preview", "local"],
-                ["down", "local", "--yes"],
-            ):
-                started = time.perf_counter()
-                done = slipway(root, *words)
-                taken.append(time.perf_counter() - started)
-                if done.returncode != 0:
-                    print(done.stderr[-1500:])
-            print(f"{count:6d} " + " ".join(f"{each:6.1f}" for each in taken), flush=True)
+        settings = everything(count)
+        declared = recorded(settings)
+        times = 3 if count < 100 else 1
+        record = middle(lambda settings=settings: recorded(settings), times)
+        convert = middle(lambda declared=declared: synthesise(declared), times)
+        each = 1000 * (record + convert) / count
+        lines.append(f"| {count} | {len(declared.resources)} | {record:.2f} | {convert:.3f} | {each:.0f} |")
+    return lines
 
 
-def times(counts: list[int], up: bool) -> int:
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print(f"load of the machine at the start: {os.getloadavg()[0]:.1f}")
-    print("models resources record_s convert_s validate_s")
-    for count in counts:
-        settings = many(count)
-        recording = recorded(settings)
-        record = middle(lambda settings=settings: recorded(settings), 3 if count < 100 else 1)
-        convert = middle(lambda recording=recording: synthesise(recording))
-        with tempfile.TemporaryDirectory() as name:
-            started = time.perf_counter()
-            validate(Path(name), synthesise(recording).document)
-            taken = time.perf_counter() - started
-        print(f"{count:6d} {len(recording.resources):9d} {record:8.2f} {convert:9.3f} {taken:10.1f}", flush=True)
-    if up:
-        bring_up(counts)
-    return 0
+# The commands ----------------------------------------------------------------------------------------
 
 
-def kills(count: int, seed: int) -> int:
-    moments = random.Random(seed)
-    good = 0
-    wanted: Counter[str] | None = None
-    longest = 30.0
-    for number in range(count + 1):
-        with tempfile.TemporaryDirectory() as name, embedded_aws(Path(name)) as url:
-            os.environ["AWS_ENDPOINT_URL"] = url
-            root = checkout(Path(name) / "checkout")
-            if wanted is None:
-                started = time.monotonic()
-                print("undisturbed:", slipway(root, "up", "local", "--yes").stdout.strip(), flush=True)
-                longest = time.monotonic() - started
-                wanted = held(embedded(load("local"), url))
-                continue
-            moment = moments.uniform(2, longest)
-            was_killed = killed_up(root, moment)
-            recovered = slipway(root, "recover", "local", "--yes")
-            again = slipway(root, "up", "local", "--yes")
-            empty = slipway(root, "preview", "local", "--detailed-exit").returncode == 0
-            found = held(embedded(load("local"), url))
-            fine = again.returncode == 0 and empty and found == wanted
-            good += fine
-            adopted = sum(line.startswith("adopted") for line in recovered.stdout.splitlines())
-            print(
-                f"kill {number} at {moment:5.1f} s: killed={was_killed} adopted={adopted} converged={fine}", flush=True
-            )
-            if not fine:
-                print(recovered.stderr, again.stderr[-2000:], found, wanted)
-    print(f"{good} of {count} converged, seed {seed}")
-    return 0 if good == count else 1
+def checkout(folder: Path, models: int, options: Mapping[str, Any]) -> Path:
+    """A folder with `local` of so many models."""
+    folder.mkdir()
+    (folder / "releases").mkdir()
+    document = yaml.safe_load((ROOT / "Pulumi.local.yaml").read_text())
+    settings = document["config"][KEY]
+    one = settings["models"]["churn"]
+    document["config"][KEY] = {**settings, **options, "models": {f"m{number}": one for number in range(models)}}
+    (folder / "Pulumi.local.yaml").write_text(yaml.safe_dump(document))
+    return folder
+
+
+def typed(root: Path, *words: str) -> float:
+    """A command of a person, its start included; what fails ends the benchmark with its words."""
+    started = time.perf_counter()
+    done = subprocess.run(
+        [*SLIPWAY, *words, "--engine", "terraform", "--root", str(root)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"slipway {' '.join(words)} failed:\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}")
+    return time.perf_counter() - started
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """From nothing to everything and back."""
+
+    models: int
+    first_preview: float
+    up: float
+    again: float
+    preview: float
+    down: float
+
+    @property
+    def row(self) -> str:
+        times = (self.first_preview, self.up, self.again, self.preview, self.down)
+        return f"| {self.models} | " + " | ".join(f"{each:.1f}" for each in times) + " |"
+
+
+def cycle(models: int, options: Mapping[str, Any] | None = None) -> Cycle:
+    with tempfile.TemporaryDirectory() as name, embedded_aws(Path(name)) as url:
+        os.environ["AWS_ENDPOINT_URL"] = url
+        root = checkout(Path(name) / "checkout", models, options or {})
+        before = typed(root, "preview", "local")
+        shutil.rmtree(root / ".slipway")  # so that `up` links its provider itself
+        return Cycle(
+            models,
+            before,
+            typed(root, "up", "local", "--yes"),
+            typed(root, "up", "local", "--yes"),
+            typed(root, "preview", "local"),
+            typed(root, "down", "local", "--yes"),
+        )
+
+
+def cycles(counts: list[int]) -> tuple[list[Measured], list[str]]:
+    done = [cycle(count) for count in counts]
+    figures: list[Measured] = []
+    if done and done[0].models == 1:
+        figures = [
+            Measured("offline `up` of `local` from nothing", done[0].up, 90),
+            Measured("the second `up`", done[0].again, 25),
+            Measured("`up` from nothing with every option the embedded AWS takes", cycle(1, ALL_OF_LOCAL).up, 120),
+        ]
+    figures += [
+        Measured(f"`preview` with {each.models} models up", each.preview, 90) for each in done if each.models == 100
+    ]
+    lines = [
+        "| models | preview of nothing yet s | up s | up again s | preview s | down s |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [each.row for each in done]
+    return figures, lines
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words = parser.add_subparsers(dest="word", required=True)
-    for_times = words.add_parser("times")
-    for_times.add_argument("--models", type=int, nargs="*", default=[1, 10, 100])
-    for_times.add_argument("--up", action="store_true")
-    for_kills = words.add_parser("kills")
-    for_kills.add_argument("--kills", type=int, default=30)
-    for_kills.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--models", type=int, nargs="*", default=[1, 10, 100])
+    parser.add_argument("--up", type=int, nargs="*", default=[])
+    parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    return times(given.models, given.up) if given.word == "times" else kills(given.kills, given.seed)
+    busy = os.getloadavg()[0]
+    figures, ups = cycles(given.up)
+    rows = [each.row for each in [*program(), *figures]]
+    where = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    text = "\n".join(
+        [
+            f"{where}, {time.strftime('%Y-%m-%d')}, load before the start {busy:.1f}.",
+            "",
+            "| what | s | at most s |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+            *growth(given.models),
+            *(["", *ups] if given.up else []),
+        ]
+    )
+    print(text)
+    if given.write:
+        write("platform", text)
+    return 0
 
 
 if __name__ == "__main__":
