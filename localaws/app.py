@@ -13,6 +13,7 @@ from localaws.events.courier import Courier
 from localaws.faults.injection import losing
 from localaws.faults.processes import Processes
 from localaws.gateway import Gateway
+from localaws.iam import simulate
 from localaws.plane import Plane, Settings
 from localaws.ports import Runner
 from localaws.runner.local import LocalRunner
@@ -60,6 +61,7 @@ def compose(settings: Settings, url: str, *, clock: Clock | None = None, runner:
     gateway = Gateway(store, application)
     if not settings.behind:
         gateway.account_of = behind.moto_account
+        gateway.register(simulate.service())
     watch, courier = Watch(clock, store), Courier(clock)
     if runner is None:
         runner = local_runner(settings)

@@ -33,6 +33,20 @@ def role(account: str, arn_or_name: str) -> Any:
     return next((each for each in _iam(account).roles.values() if each.name == name), None)
 
 
+def owner_of(arn: str) -> Principal | None:
+    """A user, group or role by its ARN, with its policies; None when there is none."""
+    account, (kind, _, name) = arn.split(":")[4], arn.split(":")[5].partition("/")
+    backend = _iam(account)
+    owners = {"role": backend.roles, "user": backend.users, "group": backend.groups}.get(kind, {})
+    found = next((each for each in owners.values() if each.name == name.rpartition("/")[2]), None)
+    if found is None:
+        return None
+    groups = backend.get_groups_for_user(found.name) if kind == "user" else []
+    policies = [*_policies(found), *(policy for group in groups for policy in _policies(group))]
+    boundary = getattr(found, "permissions_boundary_arn", None)
+    return Principal(arn, account, frozenset({arn}), policies, _boundary(account, boundary))
+
+
 def trust_policy(role: Any) -> Document:
     return read(role.assume_role_policy_document)
 

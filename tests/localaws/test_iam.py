@@ -321,6 +321,30 @@ def test_a_role_is_assumed_only_by_those_it_trusts(client: AwsClient, staff: Sta
     assert refusal(lambda: stranger.assume_role(RoleArn=for_account, RoleSessionName="test"))[0] == "AccessDenied"
 
 
+def test_the_simulator_says_what_would_be_decided(client: AwsClient, staff: Staff) -> None:
+    reader = staff.role(allow("s3:Get*", "arn:aws:s3:::open/*"), deny("s3:GetObjectAcl"))
+
+    def decisions(*actions: str, **more: Any) -> list[str]:
+        told = client("iam").simulate_principal_policy(PolicySourceArn=reader, ActionNames=list(actions), **more)
+        return [result["EvalDecision"] for result in told["EvaluationResults"]]
+
+    place = {"ResourceArns": ["arn:aws:s3:::open/a"]}
+    assert decisions("s3:GetObject", "s3:GetObjectAcl", "s3:PutObject", **place) == [
+        "allowed",
+        "explicitDeny",
+        "implicitDeny",
+    ]
+    assert decisions("s3:GetObject") == ["implicitDeny"]
+    text = json.dumps(policy(allow("sqs:*", "*", StringEquals={"aws:RequestedRegion": "eu-west-1"})))
+    entry = {"ContextKeyName": "aws:RequestedRegion", "ContextKeyValues": ["eu-west-1"], "ContextKeyType": "string"}
+    told = client("iam").simulate_custom_policy(
+        PolicyInputList=[text], ActionNames=["sqs:SendMessage"], ContextEntries=[entry]
+    )
+    assert told["EvaluationResults"][0]["EvalDecision"] == "allowed"
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        client("iam").simulate_principal_policy(PolicySourceArn=f"{reader}-ghost", ActionNames=["s3:GetObject"])
+
+
 def test_a_key_nobody_has_is_refused(client: AwsClient) -> None:
     stranger = client("sagemaker", {"AccessKeyId": "AKIANOBODY", "SecretAccessKey": "x"})
     assert refusal(stranger.list_models)[0] == "UnrecognizedClientException"
