@@ -1,4 +1,4 @@
-"""IAM's policy simulator: what a user, a role or a policy would be allowed, by the evaluator that decides calls here."""
+"""IAM's policy simulator: what a user, role or policy would be allowed, by the evaluator that decides calls here."""
 
 from __future__ import annotations
 
