@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from localaws import behind, budgets, component_metrics, features, jobs, operations, sagemaker
+from localaws import anomalies, behind, budgets, component_metrics, features, jobs, operations, sagemaker
 from localaws.aws import Clients
 from localaws.clock import Clock, Mode
 from localaws.events.courier import Courier
@@ -85,6 +85,7 @@ def compose(settings: Settings, url: str, *, clock: Clock | None = None, runner:
     gateway.register(features.runtime(plane))
     gateway.register(component_metrics.service(plane))
     gateway.register(budgets.service(plane))
+    gateway.register(anomalies.service(plane))
     gateway.pages["/_localaws/interrupt"] = jobs.interruptions(plane)
     operations.install(plane)
     return plane

@@ -1,10 +1,11 @@
-"""Budgets with their notifications and subscribers: kept and answered, nothing is spent here.
+"""Budgets with their notifications, subscribers and actions: kept and answered, nothing is spent here.
 
-moto has budgets but neither updates, subscribers nor tags, and providers read all three.
+moto has budgets but neither updates, subscribers, actions nor tags, and providers read all of them.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from localaws.gateway import Request, Service
 from localaws.plane import Plane
 from localaws.store import Body, Resource, Scope
 
-KIND = "budget"
+KIND, ACTION = "budget", "budget-action"
 REGION = "us-east-1"  # budgets belong to the account; every region sees the same
 
 
@@ -36,6 +37,11 @@ def service(plane: Plane) -> Service:
             "CreateSubscriber": budgets.add_subscriber,
             "DeleteSubscriber": budgets.delete_subscriber,
             "DescribeSubscribersForNotification": budgets.subscribers,
+            "CreateBudgetAction": budgets.add_action,
+            "DescribeBudgetAction": lambda request: budgets.told(request, "Action"),
+            "DescribeBudgetActionsForBudget": budgets.actions,
+            "UpdateBudgetAction": budgets.update_action,
+            "DeleteBudgetAction": budgets.delete_action,
             "ListTagsForResource": budgets.tags,
             "TagResource": budgets.tag,
             "UntagResource": budgets.untag,
@@ -146,6 +152,45 @@ class Budgets:
 
     def _keep(self, request: Request, notifications: list[Body]) -> None:
         self.scope(request).update(KIND, request.params["BudgetName"], {"Notifications": notifications})
+
+    # --- what happens when a budget is used up; here it never is
+
+    def add_action(self, request: Request) -> dict[str, Any]:
+        params, scope = request.params, self.scope(request)
+        budget, identity = self.find(request), str(uuid.uuid4())
+        asked = {key: params[key] for key in params if key not in {"AccountId", "ResourceTags"}}
+        body: Body = {**asked, "ActionId": identity, "Status": "STANDBY"}
+        tags = {tag["Key"]: tag["Value"] for tag in params.get("ResourceTags", ())}
+        arn = f"{budget.arn}/action/{identity}"
+        scope.add(ACTION, identity, arn, body, created=self._plane.clock.now(), tags=tags)
+        return {"AccountId": scope.account, "BudgetName": budget.name, "ActionId": identity}
+
+    def told(self, request: Request, member: str) -> dict[str, Any]:
+        row = self._action(request)
+        return {"AccountId": row.account, "BudgetName": row.body["BudgetName"], member: row.body}
+
+    def actions(self, request: Request) -> dict[str, Any]:
+        name = self.find(request).name
+        rows = self.scope(request).all(ACTION)
+        return {"Actions": [row.body for row in rows if row.body["BudgetName"] == name]}
+
+    def update_action(self, request: Request) -> dict[str, Any]:
+        old = self.told(request, "OldAction")
+        new = {key: value for key, value in request.params.items() if key not in {"AccountId", "ActionId"}}
+        self.scope(request).update(ACTION, request.params["ActionId"], new)
+        return {**old, **self.told(request, "NewAction")}
+
+    def delete_action(self, request: Request) -> dict[str, Any]:
+        gone = self.told(request, "Action")
+        self.scope(request).remove(ACTION, request.params["ActionId"])
+        return gone
+
+    def _action(self, request: Request) -> Resource:
+        identity = request.params["ActionId"]
+        row = self.scope(request).get(ACTION, identity)
+        if row is None or row.body["BudgetName"] != request.params["BudgetName"]:
+            raise AwsError(f"Unable to get action: {identity} - it doesn't exist.", code="NotFoundException")
+        return row
 
     # --- tags
 

@@ -27,7 +27,7 @@ MEANING = {
     "not implemented": "answers a typed 501 that names the operation; no SDK retries it",
 }
 
-STORED = {"budgets", "sagemaker-metrics"}  # our other services do what they are asked
+STORED = {"budgets", "ce", "sagemaker-metrics"}  # our other services do what they are asked
 
 
 def levels(service: Service) -> dict[str, str]:
