@@ -46,14 +46,14 @@ TARGETS = {
         (
             "monitoring/verdict.py", "monitoring/evidence.py", "monitoring/experiment/evidence.py",
             "monitoring/experiment/guardrails.py", "monitoring/experiment/judge.py", "monitoring/experiment/means.py",
-            "monitoring/experiment/odds.py", "monitoring/experiment/planning.py",
-            "monitoring/experiment/sample_ratio.py", "monitoring/experiment/verdict.py",
+            "monitoring/experiment/odds.py", "monitoring/experiment/sample_ratio.py",
+            "monitoring/experiment/verdict.py",
         ),
         (
             "tests/monitoring/conftest.py", "tests/monitoring/test_verdict.py", "tests/monitoring/test_evidence.py",
             *(
                 f"tests/monitoring/experiment/test_{name}.py"
-                for name in ("means", "odds", "planning", "sample_ratio", "verdict")
+                for name in ("decision", "means", "odds", "sample_ratio", "verdict")
             ),
         ),
         ("contract", "monitoring"),

@@ -59,11 +59,10 @@ def share_differs_screened(hits: Numbers, rows: Numbers, reference_hits: Numbers
     with np.errstate(divide="ignore", invalid="ignore"):
         pooled = (k + b) / (n + m)
         gap = k / n - b / m
-        far = gap * gap > SCREEN * SCREEN * pooled * (1 - pooled) * (1 / n + 1 / m)
+        far = np.asarray(gap * gap > SCREEN * SCREEN * pooled * (1 - pooled) * (1 / n + 1 / m))
     result = np.zeros(k.shape)
-    at = np.nonzero(far)
-    if len(at[0]) if at else far:
-        result[at] = share_differs(k[at], n[at], b[at], m[at])
+    if far.any():
+        result[far] = share_differs(k[far], n[far], b[far], m[far])
     return result
 
 
