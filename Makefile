@@ -5,13 +5,16 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine lock format tables check rules test offline up down demo preview refresh measure
+.PHONY: help setup doctor engine lock format tables check rules test offline up down demo preview refresh measure
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup:  ## make the virtual environments from the hash-locked requirements
 	@$(PYTHON) tools/setup.py $(addprefix --with ,$(WITH))
+
+doctor:  ## what is missing on this machine, and how to get it; works before setup
+	@$(PYTHON) -m delivery.doctor
 
 lock:  ## compile pyproject's dependency groups into requirements/*.txt
 	@$(PYTHON) tools/lock.py

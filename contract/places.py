@@ -150,6 +150,16 @@ def experiment_prefix(endpoint: str, experiment: str) -> str:
     return f"experiments/{endpoint}/{experiment}/"
 
 
+def batch_input_prefix(model: str, content: str) -> str:
+    """Rows handed over for a batch, in the bucket of data, named by their content."""
+    return f"batch/{model}/{content}/"
+
+
+def batch_prefix(model: str, job: str) -> str:
+    """The answers of one batch, in the bucket of artifacts."""
+    return f"batch/{model}/{job}/"
+
+
 def evidence_key(model: str, bundle_hash: str) -> str:
     return f"evidence/{model}/{bundle_hash}.json"
 

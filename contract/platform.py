@@ -27,6 +27,7 @@ class ModelOutputs:
     endpoint: str | None
     dashboard: str
     alarms: tuple[str, ...]
+    promotion_pipeline: str | None = None  # none in an environment that was last brought up before there was one
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> Self:

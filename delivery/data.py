@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from botocore.exceptions import ClientError
 
 KINDS = (".csv", ".parquet", ".jsonl", ".json")
 MANIFEST = "manifest.json"
+TAG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
 CHUNK = 1 << 20
 
 
@@ -54,6 +57,36 @@ class Version:
 
 
 Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A version in the store: when it came, what tags stand at it, and what it holds."""
+
+    hash: str
+    came: datetime
+    tags: tuple[str, ...]
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How one version differs from another, file by file."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+
+
+def changes(old: Version, new: Version) -> Changes:
+    """The files that only one has, and those whose content differs."""
+    before, after = ({each.name: each.sha256 for each in side.files} for side in (old, new))
+    return Changes(
+        added=tuple(sorted(after.keys() - before.keys())),
+        removed=tuple(sorted(before.keys() - after.keys())),
+        changed=tuple(sorted(name for name in before.keys() & after.keys() if before[name] != after[name])),
+    )
 
 
 def version_of(place: Path) -> Version:
@@ -133,7 +166,7 @@ class DataStore:
 
     def read(self, version_hash: str) -> Version:
         """A version by its hash, or by enough of its beginning to be the only one."""
-        full = unique([name for name, _ in self.versions()], version_hash, self.model)
+        full = self.named(version_hash)
         key = self.prefix(full) + MANIFEST
         stored = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         version = Version(tuple(File(**each) for each in json.loads(stored)["files"]))
@@ -142,6 +175,45 @@ class DataStore:
                 f"s3://{self.bucket}/{key} was changed: its content hashes to {version.hash}. Do not use it."
             )
         return version
+
+    def named(self, wanted: str) -> str:
+        """The hash that a tag, `latest` or enough of a hash's beginning means."""
+        known = [name for name, _ in self.versions()]
+        if wanted == "latest" and known:
+            return known[0]
+        tagged = self.tags()
+        return tagged[wanted] if wanted in tagged else unique(known, wanted, self.model)
+
+    def tag(self, name: str, version_hash: str) -> str:
+        """Move a tag to a version; it stands at no other."""
+        if not TAG_NAME.fullmatch(name) or name == "latest":
+            raise DataError(f"'{name}' cannot be a tag: expected letters, digits, dots and hyphens, and not 'latest'.")
+        full = self.named(version_hash)
+        self.s3.put_object(Bucket=self.bucket, Key=self.tags_prefix + name, Body=full.encode())
+        return full
+
+    def tags(self) -> dict[str, str]:
+        """Every tag and the hash it stands at."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.tags_prefix)
+        keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
+        return {
+            key.removeprefix(self.tags_prefix): self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode()
+            for key in keys
+        }
+
+    @property
+    def tags_prefix(self) -> str:
+        return f"raw-tags/{self.model}/"
+
+    def history(self) -> list[tuple[Kept, Version]]:
+        """Every version with its content, newest first."""
+        tagged = self.tags()
+        found = []
+        for name, came in self.versions():
+            version = self.read(name)
+            tags = tuple(sorted(tag for tag, stands_at in tagged.items() if stands_at == name))
+            found.append((Kept(name, came, tags, len(version.files), version.size), version))
+        return found
 
     def checkout(self, version_hash: str, folder: Path, progress: Progress) -> Version:
         """Bring a version back, byte for byte; what does not hash to its name is refused."""

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
@@ -36,6 +37,9 @@ from delivery.release import (
 from delivery.traffic import Live, with_live
 from infra.names import content_hash
 from infra.serving import guard_names
+
+if TYPE_CHECKING:
+    from delivery.engine.engine import Preview  # with an engine's libraries behind it: too slow for every verb
 
 Up = Callable[[], None]
 Tell = Callable[[str], None]
@@ -103,6 +107,18 @@ class Deployment:
             self.environment.releases.put(self.model, after)
             self.record(after, verb(Rollback), reason, {"before": identity(before)} if before else {})
         return self.tidy(after) if before is not None and before.state == "experiment" else after
+
+    def ahead(self, command: Command, engine: str | None) -> Preview:
+        """What carrying a command out would change, and what that would cost; nothing is written."""
+        from rich.console import Console
+
+        from delivery.engine.choose import engine as chosen
+        from delivery.foresight import as_if
+
+        here = self.environment
+        intended = decide(self.release(), command)
+        with as_if(here.name, here.root, self.model, intended) as checkout:
+            return chosen(engine).preview(here.name, checkout, Console(stderr=True, quiet=True))
 
     # How it is carried out.
 

@@ -60,3 +60,8 @@ class Evidence(Record):
     explanation: Mapping[str, float] = {}
     approvals: tuple[Approval, ...] = ()
     experiment: Mapping[str, Any] | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """What two versions are compared by: every plain fact, and each metric by its name."""
+        plain = self.model_dump(mode="json", exclude={"slices", "metrics", "champion"})
+        return plain | {f"metric {name}": each.value for name, each in self.metrics.items()}

@@ -7,33 +7,49 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from contract.records import Answer, Outcome, Request
 from contract.release import CHALLENGER, Release, Rollout
-from delivery import approval
+from delivery import approval, history, promotion
+from delivery.batch import Batch, Transforms
 from delivery.bundle import Bundle
-from delivery.data import DataStore, version_of
+from delivery.comparison import Side, side
+from delivery.data import Changes, DataError, DataStore, Kept, changes, version_of
+from delivery.data import Version as Data
 from delivery.deployment import Deployment
+from delivery.dossier import Artifact
 from delivery.engine.engine import Preview
+from delivery.engine.machine import WORK
 from delivery.environment import Environment
+from delivery.history import DataPast, Past
+from delivery.judgements import DRIFT_SIGNALS, QUALITY_SIGNALS, AlarmState, Judgements, Quality, Window, chosen
 from delivery.ledger import Break, Event, explain
 from delivery.registry import Version
-from delivery.release import Deploy, Promote, StartExperiment, StartShadow, StopExperiment
-from delivery.runs import Pipeline, Run, Step
+from delivery.release import Deploy, Promote, RefusedError, StartExperiment, StartShadow, StopExperiment
+from delivery.runs import Pipeline, Run, RunError, Step, token_of
+from delivery.spending import Idle, Spending, idle, seen, spending
 from stacks.settings import ROOT
 
 Tell = Callable[[str], None]
 Steps = Callable[[list[Step]], None]
 
 
+Agree = Callable[[str], bool]
+
+
 def silent(_: object) -> None:
     """Tell nobody."""
+
+
+def yes(_: str) -> bool:
+    """Agree to whatever is asked."""
+    return True
 
 
 @dataclass(frozen=True)
@@ -78,10 +94,39 @@ class Platform:
     def data(self, model: str) -> DataStore:
         return DataStore(self.environment.s3, self.environment.bucket("data"), model)
 
-    def pipeline(self, model: str) -> Pipeline:
-        return Pipeline(
-            self.environment.sagemaker, self.environment.model(model).training_pipeline, self.environment.wait
-        )
+    def data_versions(self, model: str) -> list[Kept]:
+        """The versions of the data, newest first."""
+        return [kept for kept, _ in self.data(model).history()]
+
+    def data_log(self, model: str) -> list[DataPast]:
+        """What each version of the data changed, and what was made from it."""
+        return history.data_log(self.data(model), self.environment.ledger.events())
+
+    def data_diff(self, model: str, old: str, new: str) -> Changes:
+        store = self.data(model)
+        return changes(store.read(old), store.read(new))
+
+    def data_tag(self, model: str, version: str, name: str) -> str:
+        """Move a tag to a version of the data; the hash it stands at now."""
+        return self.data(model).tag(name, version)
+
+    def data_checkout(self, model: str, version: str, folder: Path, progress: Callable[[int], None] = silent) -> Data:
+        """Bring a version of the data back, byte for byte."""
+        return self.data(model).checkout(version, folder, progress)
+
+    def pipeline(self, model: str, kind: str = "training") -> Pipeline:
+        """The pipeline of a kind: training, promotion or monitor."""
+        outputs = self.environment.model(model)
+        names = {
+            "training": outputs.training_pipeline,
+            "promotion": outputs.promotion_pipeline,
+            "monitor": outputs.monitor_pipeline,
+        }
+        name = names.get(kind)
+        if name is None:
+            there = ", ".join(each for each, known in names.items() if known)
+            raise RunError(f"{model} has no {kind} pipeline in {self.environment.name}. There is: {there}.")
+        return Pipeline(self.environment.sagemaker, name, self.environment.wait)
 
     def run(
         self,
@@ -120,8 +165,23 @@ class Platform:
         """The version a run registered."""
         return next(each for each in self.versions(model) if each.metadata.get("execution") == run.id)
 
-    def runs(self, model: str) -> list[Run]:
-        return self.pipeline(model).runs()
+    def runs(self, model: str, kind: str = "training") -> list[Run]:
+        return self.pipeline(model, kind).runs()
+
+    def compare(self, model: str, *runs: str) -> list[Side]:
+        """Runs side by side: parameters, data, metrics; the two newest when none is named."""
+        pipeline, versions = self.pipeline(model), self.versions(model)
+        wanted = [pipeline.find(each) for each in runs] or pipeline.runs(2)
+        return [side(self.environment, pipeline, each, versions) for each in wanted]
+
+    def retrain(self, model: str, *, reason: str = "asked for", steps: Steps = silent) -> Version:
+        """Train again on the newest data that were handed over."""
+        store = self.data(model)
+        versions = store.versions()
+        if not versions:
+            raise DataError(f"no data were ever handed over for {model}: `slipway run {model} --data PLACE` does it.")
+        now = self.environment.now().isoformat()
+        return self.run(model, store.uri(versions[0][0]), reason=reason, again=now, steps=steps)
 
     # Versions and their evidence.
 
@@ -130,6 +190,28 @@ class Platform:
 
     def version(self, model: str, wanted: str = "latest") -> Version:
         return self.environment.registry(model).pick(wanted)
+
+    def log(self, model: str) -> list[Past]:
+        """The versions, newest first, each with the decisions about it."""
+        return history.log(self.versions(model), self.environment.ledger.events())
+
+    def diff(self, model: str, old: str, new: str) -> dict[str, tuple[Any, Any]]:
+        """What two versions do not share: data, code, inputs, metrics."""
+        from delivery.dossier import collect
+
+        before, after = (collect(self.environment, model, self.version(model, each)).facts() for each in (old, new))
+        names = sorted({*before, *after})
+        return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}
+
+    def tag(self, model: str, version: str, name: str) -> Version:
+        """Move a tag to a version."""
+        picked = self.version(model, version)
+        self.environment.registry(model).tag(name, picked)
+        return picked
+
+    def checkout(self, model: str, version: str, folder: Path, progress: Callable[[int], None] = silent) -> Artifact:
+        """Bring a version's artifact back, its hash checked."""
+        return history.checkout(self.environment, self.version(model, version), folder, progress)
 
     def gates(self, model: str, version: str = "latest") -> Bundle:
         """Judge a version and seal what came out."""
@@ -193,6 +275,54 @@ class Platform:
     def stop_experiment(self, model: str, *, reason: str) -> Release:
         return self.deployment(model).stop_experiment(StopExperiment(reason))
 
+    # From one environment to the next.
+
+    def promotable(self, source: str) -> list[str]:
+        """The models that serve in another environment and are declared in this one."""
+        there = Environment.open(source, self.environment.root)
+        found = sorted(set(there.releases.read().models) & set(self.environment.settings.models))
+        if not found:
+            raise RefusedError(
+                f"nothing that serves in {source} is declared in {self.environment.name}: expected a model under "
+                f"`models` in Pulumi.{self.environment.name}.yaml that `slipway status MODEL --env {source}` shows."
+            )
+        return found
+
+    def promote(
+        self,
+        source: str,
+        model: str,
+        *,
+        note: str,
+        version: str | None = None,
+        data: Path | str | None = None,
+        rollout: Rollout | None = None,
+        agree: Agree = yes,
+        steps: Steps = silent,
+    ) -> Release:
+        """Take over what serves in another environment: the same bytes, judged on this one's data, then released."""
+        here, there = self.environment, Environment.open(source, self.environment.root)
+        offer = promotion.offered(there, model, version)
+        promotion.same_image(here, offer)
+        deployment = self.deployment(model)
+        release = deployment.release()
+        if release is not None and promotion.serves_already(release, offer):
+            self.tell(f"{here.name} serves version {offer.package.version} of {source} already")
+            return release
+        artifact = promotion.carry(there, here, model, offer)
+        self.tell(f"judging version {offer.package.version} of {source} on the data of {here.name}")
+        place = promotion.data_of(here, model, data)
+        taken = promotion.register(here, model, offer, artifact=artifact, data=place, steps=steps)
+        package = promotion.said_yes(here, model, taken, note)
+        command = Deploy(package, rollout or Rollout(), self.least_instances(model))
+        ahead = deployment.ahead(command, self.engine)
+        self.tell(f"{ahead.text}\ncost: {ahead.cost.text}".strip())
+        if not agree(f"Release version {package.version} of {model} in {here.name}?"):
+            raise RefusedError(
+                f"not agreed; {here.name} serves what it served. Version {package.version} stays approved there."
+            )
+        return deployment.deploy(command)
+
     # Asking it, and telling it the truth later.
 
     def invoke(self, model: str, request: Request) -> Invoked:
@@ -206,6 +336,53 @@ class Platform:
 
         return put_outcomes(self.environment, model, outcomes)
 
+    def batch(
+        self,
+        model: str,
+        data: Path | str,
+        *,
+        out: Path | None = None,
+        accept: str = "text/csv",
+        instances: int = 1,
+        again: str = "",
+        look: Callable[[Batch], None] = silent,
+    ) -> tuple[Batch, list[Path]]:
+        """Let the champion answer every row of a file or prefix, and fetch the answers."""
+        transforms = Transforms(self.environment, model)
+        done = transforms.finish(transforms.ask(data, accept=accept, instances=instances, again=again), look)
+        folder = out or self.environment.root / WORK / self.environment.name / "batch" / done.job
+        return done, transforms.fetch(done, folder)
+
+    # What the monitor says.
+
+    def judge(self, model: str) -> None:
+        """Have the newest hour judged now."""
+        Judgements(self.environment, model).judge()
+
+    def drift(self, model: str, column: str | None = None) -> list[Window]:
+        """The newest window of every variant."""
+        return chosen(Judgements(self.environment, model).windows(), column)
+
+    def drift_alarms(self, model: str) -> list[AlarmState]:
+        return Judgements(self.environment, model).alarms(DRIFT_SIGNALS)
+
+    def quality(self, model: str) -> Quality:
+        """The newest look at quality, with its bounds and how many outcomes are known."""
+        return Judgements(self.environment, model).quality()
+
+    def quality_alarms(self, model: str) -> list[AlarmState]:
+        return Judgements(self.environment, model).alarms(QUALITY_SIGNALS)
+
+    # What it costs.
+
+    def cost(self) -> Spending:
+        """What is paid a month now, and what an experiment or a canary would add."""
+        return spending(self.environment)
+
+    def idle(self, days: int = 7) -> list[Idle]:
+        """The endpoints nobody asked for so many days, and what they cost."""
+        return idle(seen(self.environment, days), self.environment.now(), days)
+
     # Why it is as it is.
 
     def why(self, model: str) -> list[Event]:
@@ -214,9 +391,3 @@ class Platform:
 
     def verify_ledger(self) -> list[Break]:
         return self.environment.ledger.verify(self.environment.signer.public_key())
-
-
-def token_of(pipeline: str, parameters: Mapping[str, str], again: str) -> str:
-    """The same request has the same token, so that asking twice after a lost answer starts one run."""
-    text = "\n".join([pipeline, again, *(f"{name}={value}" for name, value in sorted(parameters.items()))])
-    return hashlib.sha256(text.encode()).hexdigest()

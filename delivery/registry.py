@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 Approval = Literal["Approved", "Rejected", "PendingManualApproval"]
 TAG = "tag:"
+HASHES = ("artifact_hash", "data_hash")
+SHORTEST_HASH = 6  # letters of a content hash that are taken for one
 
 
 class RegistryError(Exception):
@@ -34,6 +36,10 @@ class Version:
     @property
     def tags(self) -> tuple[str, ...]:
         return tuple(sorted(name.removeprefix(TAG) for name in self.metadata if name.startswith(TAG)))
+
+    def has_hash(self, beginning: str) -> bool:
+        """Whether its artifact's or its data's hash begins so."""
+        return any(self.metadata.get(name, "").startswith(beginning) for name in HASHES)
 
     def fact(self, name: str) -> str:
         """A fact that registration must have left; without it the package cannot be vouched for."""
@@ -117,6 +123,9 @@ def choose(versions: Sequence[Version], wanted: str, group: str) -> Version:
     for each in versions:
         if str(each.version) == wanted.removeprefix("v") or wanted in each.tags:
             return each
+    hashed = [each for each in versions if len(wanted) >= SHORTEST_HASH and each.has_hash(wanted)]
+    if len(hashed) == 1:
+        return hashed[0]
     known = ", ".join(str(each.version) for each in versions[:10])
     tags = ", ".join(sorted({tag for each in versions for tag in each.tags})) or "none"
     raise RegistryError(

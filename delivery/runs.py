@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -141,3 +142,9 @@ def failure(run: Run, steps: list[Step]) -> str:
     if failed is None:
         return f"run {run.id} ended as {run.status}: {run.reason or 'no reason was given'}"
     return f"run {run.id} failed in step {failed.name}: {failed.reason or run.reason}"
+
+
+def token_of(pipeline: str, parameters: Mapping[str, str], again: str) -> str:
+    """The same request has the same token, so that asking twice after a lost answer starts one run."""
+    text = "\n".join([pipeline, again, *(f"{name}={value}" for name, value in sorted(parameters.items()))])
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,7 +1,8 @@
 """What our two SageMaker Pipelines do, as the documents SageMaker reads; pure, from plain values.
 
-The training pipeline runs the stages of `contract.stages` and registers; the monitor pipeline judges one window. Both
-are started by a person, a schedule or an event, with parameters that have defaults.
+The training pipeline runs the stages of `contract.stages` and registers; the promotion pipeline does the same for a
+model that was trained in another environment, on this one's data; the monitor pipeline judges one window. All are
+started by a person, a schedule or an event, with parameters that have defaults.
 """
 
 from __future__ import annotations
@@ -11,7 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contract import places
-from contract.stages import EXPLANATION_FILE, PREDICTIONS_FILE, QUALITY_FILE, SPLITS, STAGES, metric_definitions
+from contract.stages import (
+    EXPLANATION_FILE,
+    METRICS,
+    PREDICTIONS_FILE,
+    QUALITY_FILE,
+    SPLITS,
+    STAGES,
+    metric_definitions,
+    metric_value_path,
+)
 
 VERSION = "2020-12-01"
 ROOT = "/opt/ml"
@@ -70,6 +80,7 @@ class Training:
     serving_image: str
     judging: Surroundings
     baselines_uri: str
+    floors: Mapping[str, float] = field(default_factory=dict)
 
 
 def training(given: Training) -> dict[str, Any]:
@@ -88,20 +99,79 @@ def training(given: Training) -> dict[str, Any]:
             stage_step(given, "snapshot", {"raw": get("Parameters.Data")}, after=()),
             stage_step(given, "validate", {"snapshot": place(given, "snapshot")}, after=("snapshot",)),
             train_step(given),
-            stage_step(given, "evaluate", judged(given), after=("train",)),
-            stage_step(given, "explain", judged(given), after=("train",)),
-            baseline_step(given),
-            register_step(given),
+            stage_step(given, "evaluate", judged(given, TRAINED), after=("train",)),
+            stage_step(given, "explain", judged(given, TRAINED), after=("train",)),
+            baseline_step(given, TRAINED),
+            *above_floors(given, register_step(given, TRAINED, {"training_job": get(TRAINED_BY)})),
         ],
     }
 
 
-def judged(given: Training) -> dict[str, Any]:
-    return {"model": get(f"Steps.{step_name('train')}.{ARTIFACT}"), "snapshot": place(given, "snapshot")}
+def promotion(given: Training) -> dict[str, Any]:
+    """Judge a model of another environment on this one's data, and register it here; what then waits is an approval."""
+    brought = {name: get(f"Parameters.{parameter}") for name, parameter in BROUGHT.items()}
+    return {
+        "Version": VERSION,
+        "Metadata": {"slipway": {"kind": "promotion", "group": given.group}},
+        "Parameters": [
+            text("Data", given.data_uri),
+            text("Family", given.hyperparameters["family"]),
+            text("Approval", "PendingManualApproval"),
+            text("Author", "nobody"),
+            text("Reason", "asked for"),
+            *({"Name": parameter, "Type": "String"} for parameter in ("Artifact", *BROUGHT.values())),
+        ],
+        "Steps": [
+            stage_step(given, "snapshot", {"raw": get("Parameters.Data")}, after=()),
+            stage_step(given, "evaluate", judged(given, "Parameters.Artifact"), after=("snapshot",)),
+            stage_step(given, "explain", judged(given, "Parameters.Artifact"), after=("snapshot",)),
+            baseline_step(given, "Parameters.Artifact"),
+            *above_floors(given, register_step(given, "Parameters.Artifact", brought)),
+        ],
+    }
 
 
-ARTIFACT = "ModelArtifacts.S3ModelArtifacts"
 BASELINE = "Baseline"
+TRAINED = "Steps.Train.ModelArtifacts.S3ModelArtifacts"
+TRAINED_BY = "Steps.Train.TrainingJobName"
+# What a promoted version says of where it comes from, and the parameter that carries it.
+BROUGHT = {"promoted_from": "From", "promoted_package": "Package", "promoted_evidence": "Evidence"}
+
+
+def judged(given: Training, artifact: str) -> dict[str, Any]:
+    return {"model": get(artifact), "snapshot": place(given, "snapshot")}
+
+
+def above_floors(given: Training, register: dict[str, Any]) -> list[dict[str, Any]]:
+    """Registration behind the floors of the settings: what is hopeless never becomes a version."""
+    waits = [step_name("evaluate"), step_name("explain"), BASELINE]
+    if not given.floors:
+        return [{**register, "DependsOn": waits}]
+    wanted = ", ".join(f"{name} {word_of(name)} {bound:g}" for name, bound in sorted(given.floors.items()))
+    message = joined(
+        f"not registered: it must have {wanted}. It has ",
+        *(part for name in sorted(given.floors) for part in (f"{name} ", measured(name), "; ")),
+        "see evaluation/report.html of this run.",
+    )
+    hopeless = {"Name": "Hopeless", "Type": "Fail", "Arguments": {"ErrorMessage": message}}
+    conditions = [floor(name, bound) for name, bound in sorted(given.floors.items())]
+    arguments = {"Conditions": conditions, "IfSteps": [register], "ElseSteps": [hopeless]}
+    return [{"Name": "Floors", "Type": "Condition", "DependsOn": waits, "Arguments": arguments}]
+
+
+def word_of(metric: str) -> str:
+    return "at least" if METRICS[metric] == "higher" else "at most"
+
+
+def measured(metric: str) -> dict[str, Any]:
+    """A metric's value on unseen rows."""
+    evaluation = get(f"Steps.{step_name('evaluate')}.PropertyFiles.Evaluation")
+    return {"Std:JsonGet": {"PropertyFile": evaluation, "Path": metric_value_path(metric)}}
+
+
+def floor(metric: str, bound: float) -> dict[str, Any]:
+    kind = "GreaterThanOrEqualTo" if METRICS[metric] == "higher" else "LessThanOrEqualTo"
+    return {"Type": kind, "LeftValue": measured(metric), "RightValue": bound}
 
 
 def step_name(stage: str) -> str:
@@ -239,7 +309,7 @@ def stopping(machine: Machine) -> dict[str, int]:
     return {"MaxRuntimeInSeconds": seconds} | ({"MaxWaitTimeInSeconds": 2 * seconds} if machine.spot else {})
 
 
-def baseline_step(given: Training) -> dict[str, Any]:
+def baseline_step(given: Training, artifact: str) -> dict[str, Any]:
     """What the model answered on unseen rows, counted: its traffic is compared with that, wherever it will serve.
 
     The baseline is kept under the artifact's hash, which a release knows of every package it names.
@@ -261,7 +331,7 @@ def baseline_step(given: Training) -> dict[str, Any]:
             "NetworkConfig": network_of(around, 1),
             "ProcessingInputs": [
                 processing_input("evaluation", "processing/evaluation", place(given, "evaluation")),
-                processing_input("model", "processing/model", get(f"Steps.{step_name('train')}.{ARTIFACT}")),
+                processing_input("model", "processing/model", get(artifact)),
             ],
             "ProcessingOutputConfig": {
                 "KmsKeyId": around.key_arn,
@@ -275,29 +345,22 @@ def baseline_step(given: Training) -> dict[str, Any]:
     }
 
 
-def register_step(given: Training) -> dict[str, Any]:
+def register_step(given: Training, artifact: str, brought: Mapping[str, Any]) -> dict[str, Any]:
     """A version with its measured quality and where everything it came from stands."""
-    quality = joined(given.artifacts_uri, "/", get("Execution.PipelineExecutionId"), f"/evaluation/{QUALITY_FILE}")
-    explanation = joined(
-        given.artifacts_uri, "/", get("Execution.PipelineExecutionId"), f"/explanation/{EXPLANATION_FILE}"
-    )
     return {
         "Name": "Register",
         "Type": "RegisterModel",
-        "DependsOn": [step_name("evaluate"), step_name("explain"), BASELINE],
         "Arguments": {
             "ModelPackageGroupName": given.group,
             "ModelApprovalStatus": get("Parameters.Approval"),
             "InferenceSpecification": {
-                "Containers": [
-                    {"Image": given.serving_image, "ModelDataUrl": get(f"Steps.{step_name('train')}.{ARTIFACT}")}
-                ],
+                "Containers": [{"Image": given.serving_image, "ModelDataUrl": get(artifact)}],
                 "SupportedContentTypes": ["text/csv", "application/json"],
                 "SupportedResponseMIMETypes": ["application/json", "text/csv"],
             },
             "ModelMetrics": {
-                "ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": quality}},
-                "Explainability": {"Report": {"ContentType": "application/json", "S3Uri": explanation}},
+                "ModelQuality": {"Statistics": document_at(place(given, f"evaluation/{QUALITY_FILE}"))},
+                "Explainability": {"Report": document_at(place(given, f"explanation/{EXPLANATION_FILE}"))},
             },
             "CustomerMetadataProperties": {
                 "family": get("Parameters.Family"),
@@ -308,11 +371,15 @@ def register_step(given: Training) -> dict[str, Any]:
                 "author": get("Parameters.Author"),
                 "reason": get("Parameters.Reason"),
                 "execution": get("Execution.PipelineExecutionId"),
-                "training_job": get(f"Steps.{step_name('train')}.TrainingJobName"),
                 "run_uri": joined(given.artifacts_uri, "/", get("Execution.PipelineExecutionId")),
+                **brought,
             },
         },
     }
+
+
+def document_at(uri: Any) -> dict[str, Any]:
+    return {"ContentType": "application/json", "S3Uri": uri}
 
 
 @dataclass(frozen=True, slots=True)

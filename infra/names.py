@@ -110,6 +110,9 @@ class Names:
     def training_pipeline(self, model: str) -> str:
         return self.of(model, "train")
 
+    def promotion_pipeline(self, model: str) -> str:
+        return self.of(model, "promote")
+
     def monitor_pipeline(self, model: str) -> str:
         return self.of(model, "monitor")
 

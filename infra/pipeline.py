@@ -1,8 +1,8 @@
-"""How a model is trained: a SageMaker Pipeline, and what starts it besides a person."""
+"""How a model comes to be registered: the pipelines that train or take over one, and what starts them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,24 +30,33 @@ class PipelineArgs:
 
 
 class Pipeline(Component):
-    """One model's training pipeline, its schedule, and the rule from alarms to a new run."""
+    """One model's training and promotion pipelines, the schedule, and the rule from alarms to a new run."""
 
     def __init__(self, args: PipelineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(f"{args.model}-training", opts)
         self.args = args
-        self.pipeline = self._pipeline()
+        self.pipeline = self._training()
+        self.promotion = self._promotion()
         self._schedule()
         self._retrain_on_alarm()
         self.finish({"arn": self.pipeline.arn})
 
-    def _pipeline(self) -> aws.sagemaker.Pipeline:
+    def _training(self) -> aws.sagemaker.Pipeline:
         name = self.args.names.training_pipeline(self.args.model)
+        return self._pipeline("train", name, "Trains and registers", definitions.training(self.args.training))
+
+    def _promotion(self) -> aws.sagemaker.Pipeline:
+        """What another environment trained is judged on this one's data and registered here."""
+        name = self.args.names.promotion_pipeline(self.args.model)
+        return self._pipeline("promote", name, "Takes over", definitions.promotion(self.args.training))
+
+    def _pipeline(self, what: str, name: str, does: str, definition: Mapping[str, Any]) -> aws.sagemaker.Pipeline:
         return aws.sagemaker.Pipeline(
-            f"{self.args.model}-train",
+            f"{self.args.model}-{what}",
             pipeline_name=name,
             pipeline_display_name=name,
-            pipeline_description=f"Trains and registers {self.args.model}",
-            pipeline_definition=self.json(definitions.training(self.args.training)),
+            pipeline_description=f"{does} {self.args.model}",
+            pipeline_definition=self.json(definition),
             role_arn=self.args.pipeline_role_arn,
             opts=self.own(depends_on=list(self.args.ready)),
         )

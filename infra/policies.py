@@ -304,6 +304,8 @@ def inference(grounds: Grounds) -> list[Statement]:
     return [
         *container(grounds, "inference"),
         *read("Artifacts", grounds, "artifacts"),
+        Statement("ReadBatches", of("s3", "GetObject"), (grounds.objects("data", "batch/"),)),
+        Statement("WriteAnswers", of("s3", "PutObject"), (grounds.objects("artifacts", "batch/"),)),
         Statement("WriteCapture", of("s3", "PutObject"), (grounds.objects("capture"),)),
     ]
 

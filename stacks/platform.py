@@ -271,6 +271,7 @@ class ModelParts:
                 self.platform.image("monitoring"), self.shared.identity.arns["monitoring"]
             ),
             baselines_uri=f"s3://{self.names.bucket('artifacts')}/{places.baselines_prefix(self.name)}",
+            floors=training.floors,
         )
         retrain = [each for key in RETRAIN_ON for each in self.alarms.named(key)] if training.on_drift else []
         args = PipelineArgs(
@@ -371,6 +372,7 @@ class ModelParts:
         return {
             "package_group": self.platform.registry.groups[self.name].model_package_group_name,
             "training_pipeline": self.pipeline.pipeline.pipeline_name,
+            "promotion_pipeline": self.pipeline.promotion.pipeline_name,
             "monitor_pipeline": self.monitor.pipeline.pipeline_name if self.monitor else None,
             "endpoint": self.endpoint.endpoint.name if self.endpoint else None,
             "dashboard": self.names.dashboard(self.name),

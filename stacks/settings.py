@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from contract.signals import BY_KEY
+from contract.stages import METRICS
 from infra.names import Names, NamingError, Person
 from infra.prices import types
 from infra.tags import TagError, Tags
@@ -148,6 +149,15 @@ def signal_key(given: object) -> object:
     return given
 
 
+def metric_name(given: object) -> object:
+    if given not in METRICS:
+        near = difflib.get_close_matches(str(given), METRICS, n=1)
+        raise refuse(
+            given, "a metric of the evaluation", f"Nearest: {near[0]}." if near else f"Known: {', '.join(METRICS)}."
+        )
+    return given
+
+
 Account = Annotated[str, BeforeValidator(account_text)]
 Flag = Annotated[bool, BeforeValidator(true_or_false)]
 Region = Annotated[str, BeforeValidator(region_text)]
@@ -159,6 +169,7 @@ Principal = Annotated[str, BeforeValidator(principal)]
 Email = Annotated[str, BeforeValidator(email)]
 ServingType = Annotated[str, BeforeValidator(serving_type)]
 TrainingType = Annotated[str, BeforeValidator(training_type)]
+Metric = Annotated[str, BeforeValidator(metric_name)]
 SignalKey = Annotated[str, BeforeValidator(signal_key)]
 Days = Annotated[int, Field(ge=1, le=3653)]
 
@@ -270,6 +281,7 @@ class TrainingSettings(Strict):
     spot: Flag = False
     schedule: Cron | None = None
     on_drift: Flag = False
+    floors: dict[Metric, Annotated[float, Field(strict=False)]] = {}
     hyperparameters: dict[str, str] = {}
 
 

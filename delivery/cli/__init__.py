@@ -9,12 +9,14 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import re
 import sys
 import traceback
 
 import typer
 from typer.exceptions import TyperException
 
+from contract.records import nearest
 from delivery.cli.exits import EXIT, exit_code
 
 DEBUG = "SLIPWAY_DEBUG"
@@ -54,10 +56,21 @@ def main(arguments: list[str] | None = None) -> int:
     except TyperException as problem:
         shown = getattr(problem, "show", None)  # usage errors know how to print themselves, with the usage line
         shown() if shown else sys.stderr.write(f"{problem}\n")
+        sys.stderr.write(nearest_choice(str(problem)))
         return EXIT["usage"]
     except Exception as problem:  # noqa: BLE001 the last place that can make a readable text of it
         return told(problem)
     return answer if isinstance(answer, int) else 0
+
+
+CHOICE = re.compile(r"'([^']*)' is not one of ((?:'[^']*'(?:, )?)+)")
+
+
+def nearest_choice(told: str) -> str:
+    """A line that names the nearest value, where an option was given one it does not know."""
+    found = CHOICE.search(told)
+    hint = nearest(found[1], re.findall(r"'([^']*)'", found[2])) if found else ""
+    return f"{hint.strip()}\n" if hint else ""
 
 
 def told(problem: Exception) -> int:

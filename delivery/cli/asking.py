@@ -65,6 +65,7 @@ def put(
     model: Model,
     file: Annotated[Path, typer.Option(help="CSV with columns inference_id and value.", exists=True)],
     env: Env = "local",
+    json_: Json = False,
 ) -> None:
     """Store outcomes for the monitor to join with predictions.
 
@@ -75,4 +76,4 @@ def put(
     if rows and not {"inference_id", "value"} <= rows[0].keys():
         raise typer.BadParameter(f"{file}: columns are {', '.join(rows[0])}; expected inference_id and value")
     where = platform(env).put_outcomes(model, [Outcome(each["inference_id"], each["value"]) for each in rows])
-    typer.echo(f"{len(rows)} outcomes in {where}")
+    show({"outcomes": len(rows), "place": where}, f"{len(rows)} outcomes in {where}", json_)

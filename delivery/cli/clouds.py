@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from delivery.cli.shared import Json, Yes, agreed, show
+from delivery.cli.shared import Json, Yes, agreed, root, show
 
 local = typer.Typer(name="local", help="The embedded AWS on this machine.", no_args_is_help=True)
 
@@ -19,9 +19,8 @@ def commands(app: typer.Typer) -> None:
 
 def cloud():  # noqa: ANN201 - typed where it is defined
     from delivery.engine.cloud import local_cloud
-    from stacks.settings import ROOT
 
-    return local_cloud(ROOT)
+    return local_cloud(root())
 
 
 @local.command("start")
@@ -39,12 +38,13 @@ def start(
 
 
 @local.command("stop")
-def stop() -> None:
+def stop(json_: Json = False) -> None:
     """End it and everything it started; its state stays.
 
     Example: `slipway local stop`
     """
-    typer.echo("stopped" if cloud().stop() else "it did not run")
+    ran = cloud().stop()
+    show({"stopped": ran}, "stopped" if ran else "it did not run", json_)
 
 
 @local.command("status")
@@ -58,17 +58,16 @@ def status(json_: Json = False) -> None:
 
 
 @local.command("reset")
-def reset(yes: Yes = False) -> None:
+def reset(yes: Yes = False, json_: Json = False) -> None:
     """Stop it and forget everything it holds, with what was written down about it.
 
     Example: `slipway local reset --yes`
     """
     from delivery.engine.machine import Workplace
     from delivery.releases import ReleaseFile
-    from stacks.settings import ROOT
 
     agreed("Forget everything the embedded AWS holds?", yes)
     cloud().reset()
-    shutil.rmtree(Workplace(ROOT, "local").terraform, ignore_errors=True)
-    ReleaseFile.of("local", ROOT).path.unlink(missing_ok=True)
-    typer.echo("forgotten")
+    shutil.rmtree(Workplace(root(), "local").terraform, ignore_errors=True)
+    ReleaseFile.of("local", root()).path.unlink(missing_ok=True)
+    show({"forgotten": True}, "forgotten", json_)

@@ -11,12 +11,10 @@ import typer
 from rich.console import Console
 
 from delivery.cli.exits import EXIT
+from delivery.cli.shared import Engine, Env, Json, Yes, root, show
 from delivery.engine.cost import Cost
 
-Environment = Annotated[str, typer.Argument(help="Which environment: a file Pulumi.<environment>.yaml.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Engine = Annotated[str | None, typer.Option(help="pulumi or terraform; without it, what this machine has.")]
+Given = Annotated[str | None, typer.Argument(metavar="ENVIRONMENT", help="The same as --env: a file Pulumi.NAME.yaml.")]
 Root = Annotated[Path | None, typer.Option("--root", hidden=True, help="The repository's root.")]
 Detailed = Annotated[bool, typer.Option("--detailed-exit", help="Exit 10 when there are changes.")]
 
@@ -27,10 +25,13 @@ def commands(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def here(root: Path | None) -> Path:
-    from stacks.settings import ROOT
+def here(given: Path | None) -> Path:
+    return given or root()
 
-    return root or ROOT
+
+def which(given: str | None, env: str) -> str:
+    """The environment that is meant, whichever way it was named."""
+    return given or env
 
 
 def engine_of(forced: str | None) -> Any:
@@ -43,9 +44,10 @@ def engine_of(forced: str | None) -> Any:
 
 
 def up(
-    environment: Environment = "local",
+    given: Given = None,
     yes: Yes = False,
     engine: Engine = None,
+    env: Env = "local",
     json_: Json = False,
     root: Root = None,
 ) -> None:
@@ -55,7 +57,7 @@ def up(
 
     Example: `slipway up local --yes`
     """
-    console = Console(stderr=True)
+    console, environment = Console(stderr=True), which(given, env)
     brought = engine_of(engine).up(environment, here(root), console, ask=None if yes or json_ else confirm)
     for warning in brought.warnings:
         console.print(f"warning: {warning}", style="yellow", highlight=False)
@@ -72,8 +74,9 @@ def confirm(question: str) -> bool:
 
 
 def preview(
-    environment: Environment = "local",
+    given: Given = None,
     engine: Engine = None,
+    env: Env = "local",
     json_: Json = False,
     detailed_exit: Detailed = False,
     root: Root = None,
@@ -82,7 +85,7 @@ def preview(
 
     Example: `slipway preview local`
     """
-    console = Console(stderr=True)
+    console, environment = Console(stderr=True), which(given, env)
     ahead = engine_of(engine).preview(environment, here(root), console)
     if json_:
         changes = [{"address": each.address, "verb": each.verb} for each in ahead.plan.changes]
@@ -105,7 +108,14 @@ def described(cost: Cost) -> dict[str, Any]:
     return {"floor": cost.floor, "ceiling": cost.ceiling, "prices_of": str(cost.as_of), "lines": lines}
 
 
-def down(environment: Environment = "local", yes: Yes = False, engine: Engine = None, root: Root = None) -> None:
+def down(
+    given: Given = None,
+    yes: Yes = False,
+    engine: Engine = None,
+    env: Env = "local",
+    json_: Json = False,
+    root: Root = None,
+) -> None:
     """Remove an environment and everything in it.
 
     Shows what will go, asks, then deletes what its engine did not make (versions of models, evidence whose lock
@@ -113,13 +123,16 @@ def down(environment: Environment = "local", yes: Yes = False, engine: Engine = 
 
     Example: `slipway down local --yes`
     """
-    engine_of(engine).down(environment, here(root), Console(stderr=True), ask=None if yes else confirm)
-    typer.echo(f"{environment}: removed")
+    environment, ask = which(given, env), None if yes or json_ else confirm
+    engine_of(engine).down(environment, here(root), Console(stderr=True), ask=ask)
+    show({"removed": environment}, f"{environment}: removed", json_)
 
 
 def synth(
-    environment: Environment = "local",
+    given: Given = None,
     out: Annotated[Path | None, typer.Option(help="A file; without it, stdout.")] = None,
+    env: Env = "local",
+    json_: Json = False,
     root: Root = None,
 ) -> None:
     """Write what the program declares as Terraform JSON, without any engine and without a cloud.
@@ -129,22 +142,29 @@ def synth(
     from delivery.engine.declare import declare
     from delivery.engine.engine import synthesis_of
 
+    environment = which(given, env)
     text = json.dumps(synthesis_of(declare(environment, here(root))).document, indent=2, sort_keys=True)
     if out is None:
-        typer.echo(text)
-    else:
-        out.write_text(text + "\n")
+        typer.echo(text)  # JSON either way
+        return
+    out.write_text(text + "\n")
+    show({"environment": environment, "file": out}, f"{environment}: {out}", json_)
 
 
-def outputs(environment: Environment = "local", engine: Engine = None, root: Root = None) -> None:
+def outputs(
+    given: Given = None, engine: Engine = None, env: Env = "local", json_: Json = False, root: Root = None
+) -> None:
     """Print what an environment told when it was brought up: buckets, roles, pipelines, endpoints.
 
     Example: `slipway outputs local`
     """
-    print_json(engine_of(engine).outputs(environment, here(root)).to_json())
+    del json_  # JSON either way
+    print_json(engine_of(engine).outputs(which(given, env), here(root)).to_json())
 
 
-def smoke(environment: Environment = "local", engine: Engine = None, root: Root = None) -> None:
+def smoke(
+    given: Given = None, engine: Engine = None, env: Env = "local", json_: Json = False, root: Root = None
+) -> None:
     """Look whether what was brought up is there and serves: endpoints, pipelines, alarms.
 
     Example: `slipway smoke local`
@@ -154,29 +174,37 @@ def smoke(environment: Environment = "local", engine: Engine = None, root: Root 
     from stacks.forms import declared_configurations
     from stacks.settings import load
 
+    environment = which(given, env)
     settings, found = load(environment, here(root)), engine_of(engine).outputs(environment, here(root))
     wrong = problems(reach(settings, here(root)), found, declared_configurations(settings, here(root)))
-    for line in wrong:
-        typer.echo(line, err=True)
+    text = "\n".join(wrong) or f"{environment}: {len(found.models)} models, all there"
+    show({"models": list(found.models), "wrong": wrong}, text, json_)
     if wrong:
         raise typer.Exit(EXIT["failed"])
-    typer.echo(f"{environment}: {len(found.models)} models, all there")
 
 
-def recover(environment: Environment = "local", yes: Yes = False, engine: Engine = None, root: Root = None) -> None:
+def recover(
+    given: Given = None,
+    yes: Yes = False,
+    engine: Engine = None,
+    env: Env = "local",
+    json_: Json = False,
+    root: Root = None,
+) -> None:
     """Find what an interrupted `up` left: made but not known, or known but gone; adopt it or forget it.
 
     Example: `slipway recover local --yes`
     """
-    report = engine_of(engine).recover(environment, here(root), Console(stderr=True), ask=None if yes else confirm)
-    for line in report:
-        typer.echo(line)
+    ask = None if yes or json_ else confirm
+    report = list(engine_of(engine).recover(which(given, env), here(root), Console(stderr=True), ask=ask))
+    show(report, "\n".join(report), json_)
 
 
 def engine(
     install: Annotated[
         bool, typer.Option("--install", help="Fetch the pinned Pulumi CLI into .slipway/pulumi-cli.")
     ] = False,
+    json_: Json = False,
     root: Root = None,
 ) -> None:
     """Say which engine this machine has; fetch one where there is none.
@@ -189,12 +217,17 @@ def engine(
     if install:
         from delivery.engine.install import install_pulumi
 
-        typer.echo(f"pulumi: {install_pulumi(here(root))}")
+        place = install_pulumi(here(root))
+        show({"pulumi": place}, f"pulumi: {place}", json_)
         return
-    typer.echo(f"pulumi: {machine.pulumi() or 'not on PATH'}")
-    typer.echo(f"terraform: {machine.terraform() or 'not on PATH'}")
-    typer.echo(f"AWS provider in a mirror: {machine.mirror() or 'none; Terraform asks its registry'}")
-    typer.echo(f"used: {choose()}")
+    found = {"pulumi": machine.pulumi(), "terraform": machine.terraform(), "mirror": machine.mirror(), "used": choose()}
+    lines = [
+        f"pulumi: {found['pulumi'] or 'not on PATH'}",
+        f"terraform: {found['terraform'] or 'not on PATH'}",
+        f"AWS provider in a mirror: {found['mirror'] or 'none; Terraform asks its registry'}",
+        f"used: {found['used']}",
+    ]
+    show(found, "\n".join(lines), json_)
 
 
 def print_json(document: Any) -> None:

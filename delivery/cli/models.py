@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from contract.places import ARTIFACT
 from delivery.cli.exits import EXIT
 from delivery.cli.shared import Env, Json, Model, platform, show, table
-
-if TYPE_CHECKING:
-    from delivery.evidence import Evidence
+from delivery.history import Past
 
 Version = Annotated[str, typer.Argument(help="A number, a tag, `latest` or `approved`.")]
 Note = Annotated[str, typer.Option("--note", "-n", help="Why; it goes into the ledger.")]
@@ -57,54 +57,78 @@ def diff(model: Model, old: Version, new: Version, env: Env = "local", json_: Js
 
     Example: `slipway models diff churn 1 2`
     """
-    from delivery.dossier import collect
-
-    here = platform(env)
-    sides = [collect(here.environment, model, here.version(model, each)) for each in (old, new)]
-    before, after = ({**side.model_dump(mode="json"), **metrics(side)} for side in sides)
-    changed = {
-        name: [before.get(name), after.get(name)]
-        for name in sorted({*before, *after})
-        if name not in {"slices", "metrics", "champion"} and before.get(name) != after.get(name)
-    }
+    changed = platform(env).diff(model, old, new)
     rows = [[name, str(left), str(right)] for name, (left, right) in changed.items()]
     show(changed, table(["what", old, new], rows), json_)
 
 
-def metrics(evidence: Evidence) -> dict[str, float]:
-    return {f"metric {name}": each.value for name, each in evidence.metrics.items()}
-
-
 @models.command("tag")
-def tag(model: Model, version: Version, name: str, env: Env = "local") -> None:
+def tag(model: Model, version: Version, name: str, env: Env = "local", json_: Json = False) -> None:
     """Move a tag to a version.
 
     Example: `slipway models tag churn latest winter`
     """
-    here = platform(env)
-    picked = here.version(model, version)
-    here.environment.registry(model).tag(name, picked)
-    typer.echo(f"{name} -> version {picked.version}")
+    picked = platform(env).tag(model, version, name)
+    show({"tag": name, "version": picked.version}, f"{name} -> version {picked.version}", json_)
+
+
+@models.command("log")
+def log(model: Model, env: Env = "local", json_: Json = False) -> None:
+    """Show the versions, newest first, each with what was decided about it and by whom.
+
+    Example: `slipway models log churn`
+    """
+    found = platform(env).log(model)
+    show(found, "\n\n".join(map(past_text, found)) or "no version yet", json_)
+
+
+def past_text(past: Past) -> str:
+    """A version's past as people read it."""
+    tags = f" ({', '.join(past.tags)})" if past.tags else ""
+    head = f"version {past.version}{tags}, {past.approval}, {past.family}, registered {past.registered:%Y-%m-%d %H:%M}"
+    made = f"  data {past.data_hash[:12]}, artifact {past.artifact_hash[:12] or 'not judged yet'}"
+    decided = [
+        f"  {each.decision.at} {each.decision.what} by {each.decision.who}: {each.decision.why}"
+        for each in past.decisions
+    ]
+    return "\n".join([head, made, *decided])
+
+
+@models.command("checkout")
+def checkout(
+    model: Model,
+    version: Version,
+    out: Annotated[Path, typer.Option(help="The folder to put the artifact in.")],
+    env: Env = "local",
+    json_: Json = False,
+) -> None:
+    """Bring a version's artifact back, byte for byte; a number, a tag or the beginning of a content hash names it.
+
+    Example: `slipway models checkout churn 1 --out first`
+    """
+    found = platform(env).checkout(model, version, out)
+    answer = {"hash": found.hash, "size": found.size, "manifest": found.manifest}
+    show(answer, f"{out / ARTIFACT}: {found.hash}, {found.size:,} bytes", json_)
 
 
 @models.command("approve")
 def approve(model: Model, version: Version, note: Note, env: Env = "local", json_: Json = False) -> None:
     """Say yes to a version: it is approved when its gates pass with that yes.
 
-    Example: `slipway models approve churn latest --note "better on new customers"`
+    Example: `slipway models approve churn 2 --note "better on new customers"`
     """
     bundle = platform(env).approve(model, version, note=note)
     show(bundle, f"version {bundle.evidence.version} is approved; evidence {bundle.hash}", json_)
 
 
 @models.command("reject")
-def reject(model: Model, version: Version, note: Note, env: Env = "local") -> None:
+def reject(model: Model, version: Version, note: Note, env: Env = "local", json_: Json = False) -> None:
     """Say no to a version.
 
-    Example: `slipway models reject churn 2 --note "worse for the long-standing"`
+    Example: `slipway models reject churn 3 --note "worse for the long-standing"`
     """
     platform(env).reject(model, version, note=note)
-    typer.echo("rejected")
+    show({"rejected": version}, "rejected", json_)
 
 
 def gates(model: Model, version: Version = "latest", env: Env = "local", json_: Json = False) -> None:

@@ -93,7 +93,7 @@ def shadow(
 ) -> None:
     """Send copies of requests to a version whose answers nobody sees.
 
-    Example: `slipway shadow churn latest --share 0.5`
+    Example: `slipway shadow churn 2 --share 0.5`
     """
     here = platform(env)
     tell_release(here.stop_shadow(model) if stop or version is None else here.shadow(model, version, share), json_)
@@ -131,7 +131,7 @@ def start(
 ) -> None:
     """Put a challenger beside the champion.
 
-    Example: `slipway experiment start churn 2 --name spring --traffic 10`
+    Example: `slipway experiment start churn 1 --name spring --traffic 10`
     """
     tell_release(platform(env, engine).start_experiment(model, name, version, traffic / 100), json_)
 
@@ -190,6 +190,10 @@ def verify(env: Env = "local", json_: Json = False) -> None:
 
 
 def tell_release(release: Release, json_: bool) -> None:
+    show(release, release_text(release), json_)
+
+
+def release_text(release: Release) -> str:
     """A release as people read it."""
     total = sum(each.weight for each in release.variants)
     rows = [
@@ -197,5 +201,5 @@ def tell_release(release: Release, json_: bool) -> None:
         for each in release.variants
     ]
     back = f"before it: version {release.previous.version}" if release.previous else "nothing to go back to"
-    text = f"{release.state}{f': {release.reason}' if release.reason else ''}\n"
-    show(release, text + table(["variant", "version", "traffic", "instances"], rows) + f"\n{back}", json_)
+    said = f"{release.state}{f': {release.reason}' if release.reason else ''}"
+    return f"{said}\n{table(['variant', 'version', 'traffic', 'instances'], rows)}\n{back}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,14 +29,22 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it goes into the ledger.")]
 Engine = Annotated[str | None, typer.Option(help="pulumi or terraform; without it, what this machine has.")]
 
+ROOT = "SLIPWAY_ROOT"
 SIGNS = {"Succeeded": "[green]✓[/]", "Failed": "[red]✗[/]", "Executing": "[yellow]…[/]"}
+
+
+def root() -> Path:
+    """The checkout that a command works on: the one that is named, else the one it stands in."""
+    from stacks.settings import ROOT as OURS
+
+    return Path(os.environ[ROOT]).resolve() if os.environ.get(ROOT) else OURS
 
 
 def platform(env: str, engine: str | None = None) -> Platform:
     """The environment's verbs; what they tell goes to stderr, so that stdout stays for answers."""
     from delivery.platform import Platform
 
-    return Platform(env, engine=engine, tell=tell)
+    return Platform(env, root=root(), engine=engine, tell=tell)
 
 
 def tell(text: object) -> None:

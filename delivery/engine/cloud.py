@@ -13,6 +13,10 @@ from delivery.local import LocalCloud
 from stacks.settings import Settings
 
 ENDPOINT = "AWS_ENDPOINT_URL"
+PROFILE = (
+    "SLIPWAY_PROFILE_"  # and the environment's name: whose credentials it is reached with, where one set is not enough
+)
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 # What could lead a client of the embedded AWS to a real account.
 REAL = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONFIG_FILE")
 
@@ -39,6 +43,7 @@ class Cloud:
         )
         make: Any = boto3.session.Session(
             region_name=self.region,
+            profile_name=self.variables.get("AWS_PROFILE"),
             aws_access_key_id=self.variables.get("AWS_ACCESS_KEY_ID"),
             aws_secret_access_key=self.variables.get("AWS_SECRET_ACCESS_KEY"),
         ).client  # typed per service by literal names; ours come as text
@@ -59,7 +64,9 @@ def reach(settings: Settings, root: Path) -> Cloud:
             f"environment '{settings.environment}' is on AWS, but {ENDPOINT} is set to {os.environ[ENDPOINT]}: "
             f"its changes would go there. Unset {ENDPOINT}, or use an environment whose settings say cloud: embedded."
         )
-    return Cloud(settings.account, settings.region, None, {"AWS_REGION": settings.region})
+    profile = os.environ.get(PROFILE + settings.environment.upper())
+    named = {"AWS_PROFILE": profile} if profile else {}
+    return Cloud(settings.account, settings.region, None, {"AWS_REGION": settings.region, **named})
 
 
 def embedded(settings: Settings, url: str) -> Cloud:
@@ -71,8 +78,8 @@ def embedded(settings: Settings, url: str) -> Cloud:
         ENDPOINT: url,
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",  # the embedded AWS asks for some, not for real ones
+        "AWS_ACCESS_KEY_ID": settings.account,  # the embedded AWS takes a key of twelve digits for the account itself
+        "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     return Cloud(settings.account, settings.region, url, variables)
@@ -80,5 +87,6 @@ def embedded(settings: Settings, url: str) -> Cloud:
 
 def process_environment(cloud: Cloud) -> dict[str, str]:
     """The variables of a child process that must reach this cloud."""
-    inherited = {key: value for key, value in os.environ.items() if cloud.url is None or key not in REAL}
+    left_out = REAL if cloud.url is not None else KEYS if "AWS_PROFILE" in cloud.variables else ()
+    inherited = {key: value for key, value in os.environ.items() if key not in left_out}
     return inherited | dict(cloud.variables)

@@ -24,8 +24,10 @@ def alone(workplace: Workplace, doing: str) -> Iterator[None]:
     try:
         with lock:
             workplace.holder.write_text(json.dumps(me(doing)))
-            yield
-            workplace.holder.unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                workplace.holder.unlink(missing_ok=True)
     except Timeout:
         raise LockedError(
             f"environment '{workplace.environment}' is in use by {holder(workplace)}. "

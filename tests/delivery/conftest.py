@@ -1,10 +1,20 @@
-"""A key, a clock and a bucket, as delivery sees them."""
+"""A key, a clock, a bucket and a checkout, as delivery sees them."""
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import importlib.util
+import io
+import itertools
+import json
+import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -13,6 +23,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from moto import mock_aws
 
+from delivery.cli import main
+from delivery.engine.cloud import REAL
+from delivery.local import LocalCloud
+
+ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "evidence"
 
 
@@ -53,3 +68,121 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             ObjectLockEnabledForBucket=True,
         )
         yield client
+
+
+# A whole environment, brought up once and used by every test of a verb ---------------------------------------
+
+
+PACKAGES = ("contract", "families", "training", "inference", "monitoring", "infra", "stacks", "delivery", "localaws",
+            "slipway", "requirements")  # fmt: skip
+NEXT_ACCOUNT = "210987654321"
+NOT_ASKED = ("churned", "customer_id", "event_time")
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A checkout of its own, in which commands are typed."""
+
+    root: Path
+
+    def type(self, line: str, *, expect: int | None = 0) -> Typed:
+        """What a person would type, `slipway` included."""
+        words = shlex.split(line)[1:]
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.chdir(self.root), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main(words)
+        typed = Typed(code, out.getvalue(), err.getvalue())
+        assert expect in (None, code), f"{line}: ended with {code}\n{typed.out}\n{typed.err}"
+        return typed
+
+    def ask(self, line: str) -> Any:
+        """The same as JSON."""
+        return self.type(f"{line} --json").json
+
+
+def quick_engine() -> Any:
+    """The engine in the file beside this one, which pytest does not import by itself."""
+    place = Path(__file__).with_name("quick_engine.py")
+    spec = importlib.util.spec_from_file_location("quick_engine", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["quick_engine"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.QuickEngine()
+
+
+def new_checkout(root: Path) -> Checkout:
+    """Two environments in two accounts of one embedded AWS; nothing of a developer's is touched."""
+    for name in PACKAGES:
+        (root / name).symlink_to(ROOT / name)
+    for path in [*ROOT.glob("Pulumi*.yaml"), ROOT / "pyproject.toml"]:
+        shutil.copy(path, root)
+    shutil.copytree(ROOT / "gates", root / "gates")
+    local = (ROOT / "Pulumi.local.yaml").read_text()
+    (root / "Pulumi.rehearsal.yaml").write_text(local.replace("123456789012", NEXT_ACCOUNT))
+    return Checkout(root)
+
+
+@contextlib.contextmanager
+def reached(root: Path) -> Iterator[None]:
+    """Commands work on that checkout, with the quick engine, and reach its embedded AWS alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [*REAL, "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "SLIPWAY_ENV"]:
+            patch.delenv(name, raising=False)
+        for name, value in {"SLIPWAY_ROOT": str(root), "SLIPWAY_WHO": "ana", "COLUMNS": "160"}.items():
+            patch.setenv(name, value)
+        engine = quick_engine()
+        patch.setattr("delivery.engine.choose.engine", lambda _forced=None: engine)
+        yield
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A checkout whose local environment serves a first version, on a fast clock; brought up once."""
+    root = tmp_path_factory.mktemp("served")
+    with reached(root):
+        checkout = new_checkout(root)
+        checkout.type("slipway local start --clock scaled:60")
+        checkout.type("slipway launch")
+        checkout.type("slipway up rehearsal --yes")
+        prepare_rows(root)
+    yield root
+    LocalCloud(root / ".slipway" / "local", root).stop()
+
+
+def prepare_rows(root: Path) -> None:
+    """Some customers to ask about, and what became of one, from the sample."""
+    with next((root / ".slipway" / "sample").glob("*/*.csv")).open(newline="") as table:
+        rows = list(itertools.islice(csv.DictReader(table), 400))
+    inputs = [[value for name, value in row.items() if name not in NOT_ASKED] for row in rows]
+    with (root / "rows.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(inputs)
+    (root / "outcomes.csv").write_text("inference_id,value\nfirst,no\n")
+
+
+@pytest.fixture
+def checkout(served: Path) -> Iterator[Checkout]:
+    """The shared checkout; what a test changes in it stays, so each asks for what it needs."""
+    with reached(served):
+        yield Checkout(served)
+
+
+@pytest.fixture
+def spare(tmp_path: Path) -> Iterator[Checkout]:
+    """A checkout of a test's own, with nothing brought up."""
+    with reached(tmp_path):
+        yield new_checkout(tmp_path)
+    LocalCloud(tmp_path / ".slipway" / "local", tmp_path).stop()

@@ -1,0 +1,66 @@
+"""`slipway promote FROM TO`: what serves in one environment, released in the next."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from contract.release import Rollout
+from delivery.cli.releasing import Bake, How, Strategy, Traffic, release_text
+from delivery.cli.shared import Engine, Json, Yes, platform, show, showing_steps
+
+Source = Annotated[str, typer.Argument(metavar="FROM", help="The environment it serves in.")]
+Target = Annotated[str, typer.Argument(metavar="TO", help="The environment that is to serve it.")]
+Which = Annotated[
+    str | None, typer.Option("--model", "-m", help="Only this model; without it, all that serve in FROM.")
+]
+Chosen = Annotated[str | None, typer.Option(help="An approved version of FROM instead of its champion.")]
+Data = Annotated[str | None, typer.Option(help="TO's data to judge on: a file, a folder or s3://…; else the newest.")]
+Note = Annotated[str, typer.Option("--note", "-n", help="Why you say yes; it goes into the ledger of TO.")]
+
+
+def commands(app: typer.Typer) -> None:
+    """Add the verb of this file."""
+    app.command()(promote)
+
+
+def promote(
+    source: Source,
+    target: Target,
+    note: Note,
+    model: Which = None,
+    version: Chosen = None,
+    data: Data = None,
+    strategy: How = Strategy.CANARY,
+    traffic: Traffic = 10,
+    bake: Bake = 600,
+    yes: Yes = False,
+    engine: Engine = None,
+    json_: Json = False,
+) -> None:
+    """Release in one environment what serves in another: same artifact, same image, judged anew.
+
+    The model is scored on TO's own data and by TO's own gates; your yes is recorded, what would change is shown, then
+    it is rolled out. Repeating the command goes on where it stopped. CI calls exactly this.
+
+    Example: `slipway promote local rehearsal --note "a week without alarms" --strategy all-at-once --yes`
+    """
+    here = platform(target, engine)
+    place = None if data is None else data if data.startswith("s3://") else Path(data)
+    rollout = Rollout(strategy.value, traffic, bake)
+    done = {}
+    for name in here.promotable(source) if model is None else [model]:
+        with ExitStack() as shown:
+            steps = shown.enter_context(showing_steps())
+
+            def agree(question: str, shown: ExitStack = shown) -> bool:
+                shown.close()  # nothing may draw over a question
+                return yes or json_ or typer.confirm(question, default=False, err=True)
+
+            done[name] = here.promote(
+                source, name, note=note, version=version, data=place, rollout=rollout, agree=agree, steps=steps
+            )
+    show(done, "\n".join(f"{name}: {release_text(each)}" for name, each in done.items()), json_)

@@ -1,0 +1,179 @@
+"""Every command is found, explained by an example that works, and answers mistakes with the nearest right word."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import typer
+
+from delivery.cli import application, main
+from delivery.cli.exits import EXIT
+
+EXAMPLE = re.compile(r"Example: `(slipway [^`]+)`")
+
+# These are about the machine, not about an environment.
+WITHOUT_ENVIRONMENT = {"doctor", "engine", "local start", "local stop", "local status", "local reset", "promote"}
+
+# Every command in an order in which its example makes sense, and what has to happen right before it.
+SERVING: dict[str, tuple[str, ...]] = {
+    "doctor": (),
+    "engine": (),
+    "synth": (),
+    "local status": (),
+    "launch": (),
+    "up": (),
+    "preview": (),
+    "outputs": (),
+    "smoke": (),
+    "recover": (),
+    "status": (),
+    "cost": (),
+    "idle": (),
+    "invoke": (),
+    "outcomes put": (),
+    "batch": (),
+    "drift": (),
+    "quality": (),
+    "run": (),
+    "retrain": (),
+    "runs": (),
+    "compare": (),
+    "data tag": (),
+    "data list": (),
+    "data log": (),
+    "data diff": (),
+    "data checkout": (),
+    "models list": (),
+    "models show": (),
+    "models diff": (),
+    "models tag": (),
+    "gates": (),
+    "models reject": (),
+    "models approve": (),
+    "models log": (),
+    "models checkout": (),
+    "deploy": (),
+    "scale": (),
+    "experiment start": (),
+    "experiment move": (),
+    "experiment stop": (),
+    "experiment promote": ("slipway experiment start churn 1 --name summer --traffic 10",),
+    "shadow": (),
+    "rollback": ("slipway shadow churn --stop",),
+    "why": (),
+    "ledger verify": (),
+    "promote": (),
+}
+FROM_NOTHING: dict[str, tuple[str, ...]] = {
+    "local start": (),
+    "down": ("slipway up local --yes",),
+    "local stop": (),
+    "local reset": (),
+}
+
+
+def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every command of the tree, by what is typed after `slipway`."""
+    tree: Any = typer.main.get_command(application()) if group is None else group
+    for name, each in tree.commands.items():
+        if hasattr(each, "commands"):
+            yield from commands(each, (*path, name))
+        else:
+            yield " ".join((*path, name)), each
+
+
+COMMANDS = dict(commands())
+
+
+def example(command: Any) -> str:
+    found = EXAMPLE.search(command.help or "")
+    return found[1] if found else ""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example_of_itself(name: str) -> None:
+    assert COMMANDS[name].help
+    assert example(COMMANDS[name]).startswith(f"slipway {name}")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_and_argument_says_what_it_is(name: str) -> None:
+    silent = [each.name for each in COMMANDS[name].params if not getattr(each, "help", "x")]
+    assert silent == []
+
+
+def test_every_example_has_its_place_among_those_that_are_run() -> None:
+    assert sorted([*SERVING, *FROM_NOTHING]) == sorted(COMMANDS)
+
+
+def run_examples(checkout: Any, order: Mapping[str, tuple[str, ...]]) -> None:
+    for name, before in order.items():
+        for line in before:
+            checkout.type(line)
+        checkout.type(example(COMMANDS[name]))
+
+
+@pytest.mark.xdist_group("environment")
+def test_the_examples_of_commands_on_what_serves_work(checkout: Any) -> None:
+    run_examples(checkout, SERVING)
+
+
+def test_the_examples_of_commands_that_begin_and_end_work(spare: Any) -> None:
+    run_examples(spare, FROM_NOTHING)
+
+
+# Mistakes ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "nearest"),
+    [
+        ("slipway deplyo churn", "deploy"),
+        ("slipway models lst churn", "list"),
+        ("slipway deploy churn --stratgy canary", "--strategy"),
+        ("slipway deploy churn --strategy canry", "Did you mean 'canary'?"),
+        ("slipway runs churn --kind trainin", "Did you mean 'training'?"),
+        ("slipway up locl", "Did you mean 'local'?"),
+        ("slipway status churn --env locl", "Did you mean 'local'?"),
+    ],
+)
+def test_a_wrong_word_names_the_nearest_right_one(line: str, nearest: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(shlex.split(line)[1:]) in (EXIT["usage"], EXIT["settings"])
+    assert nearest in capsys.readouterr().err
+
+
+@pytest.mark.xdist_group("environment")
+def test_a_wrong_model_names_the_nearest_right_one(checkout: Any) -> None:
+    assert "Did you mean 'churn'?" in checkout.type("slipway models list chrun", expect=EXIT["failed"]).err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_can_answer_in_json(name: str) -> None:
+    assert "--json" in options(COMMANDS[name])
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - WITHOUT_ENVIRONMENT))
+def test_every_command_takes_its_environment_the_same_way(name: str) -> None:
+    assert "--env" in options(COMMANDS[name])
+
+
+def options(command: Any) -> set[str]:
+    return {option for each in command.params for option in each.opts}
+
+
+def test_a_shell_can_complete_commands() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "delivery.cli"],
+        env=os.environ | {"_SLIPWAY_COMPLETE": "complete_bash", "COMP_WORDS": "slipway exp", "COMP_CWORD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "experiment" in shown.stdout
