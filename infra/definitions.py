@@ -309,7 +309,7 @@ def stopping(machine: Machine) -> dict[str, int]:
     return {"MaxRuntimeInSeconds": seconds} | ({"MaxWaitTimeInSeconds": 2 * seconds} if machine.spot else {})
 
 
-def baseline_step(given: Training, artifact: str) -> dict[str, Any]:
+def baseline_step(given: Training, artifact: str = TRAINED) -> dict[str, Any]:
     """What the model answered on unseen rows, counted: its traffic is compared with that, wherever it will serve.
 
     The baseline is kept under the artifact's hash, which a release knows of every package it names.

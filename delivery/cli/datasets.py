@@ -11,6 +11,7 @@ from delivery.cli.shared import Env, Json, Model, platform, show, table
 from delivery.data import Changes
 from delivery.history import DataPast
 
+Tag = Annotated[str, typer.Argument(help="What the tag is called.")]
 Version = Annotated[str, typer.Argument(help="A tag, `latest`, or the beginning of a hash.")]
 
 data = typer.Typer(name="data", help="The versions of a model's data.", no_args_is_help=True)
@@ -81,7 +82,7 @@ def changes_text(found: Changes) -> str:
 
 
 @data.command("tag")
-def tag(model: Model, version: Version, name: str, env: Env = "local", json_: Json = False) -> None:
+def tag(model: Model, version: Version, name: Tag, env: Env = "local", json_: Json = False) -> None:
     """Move a tag to a version.
 
     Example: `slipway data tag churn latest first`

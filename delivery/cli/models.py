@@ -13,6 +13,7 @@ from delivery.cli.shared import Env, Json, Model, platform, show, table
 from delivery.history import Past
 
 Version = Annotated[str, typer.Argument(help="A number, a tag, `latest` or `approved`.")]
+Tag = Annotated[str, typer.Argument(help="What the tag is called.")]
 Note = Annotated[str, typer.Option("--note", "-n", help="Why; it goes into the ledger.")]
 
 models = typer.Typer(name="models", help="The versions of a model.", no_args_is_help=True)
@@ -63,7 +64,7 @@ def diff(model: Model, old: Version, new: Version, env: Env = "local", json_: Js
 
 
 @models.command("tag")
-def tag(model: Model, version: Version, name: str, env: Env = "local", json_: Json = False) -> None:
+def tag(model: Model, version: Version, name: Tag, env: Env = "local", json_: Json = False) -> None:
     """Move a tag to a version.
 
     Example: `slipway models tag churn latest winter`
