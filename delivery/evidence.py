@@ -63,5 +63,5 @@ class Evidence(Record):
 
     def facts(self) -> dict[str, Any]:
         """What two versions are compared by: every plain fact, and each metric by its name."""
-        plain = self.model_dump(mode="json", exclude={"slices", "metrics", "champion"})
+        plain = self.model_dump(mode="json", exclude={"slices", "metrics", "champion", "explanation", "approvals"})
         return plain | {f"metric {name}": each.value for name, each in self.metrics.items()}

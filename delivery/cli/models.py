@@ -135,7 +135,7 @@ def reject(model: Model, version: Version, note: Note, env: Env = "local", json_
 def gates(model: Model, version: Version = "latest", env: Env = "local", json_: Json = False) -> None:
     """Judge a version by its model's gates, and seal what came out. Exit 4 when a gate fails.
 
-    Example: `slipway gates churn latest`
+    Example: `slipway gates churn 2`
     """
     bundle = platform(env).gates(model, version)
     rows = [[each.word, each.gate, each.found, each.wanted] for each in bundle.verdict.findings]
