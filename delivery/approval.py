@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from contract.release import Package
 from delivery.bundle import Bundle, seal
+from delivery.card import card
 from delivery.dossier import collect, read_bundle, write_bundle
 from delivery.environment import Environment
 from delivery.gates import Gates, Verdict
@@ -62,6 +63,7 @@ def approve(environment: Environment, model: str, version: Version, note: str) -
         )
     registry = environment.registry(model)
     registry.note(version, {EVIDENCE: bundle.hash, ARTIFACT_HASH: bundle.evidence.artifact_hash})
+    registry.describe(version, card(version, bundle))
     registry.decide(version, "Approved", f"evidence {bundle.hash}: {note}")
     return bundle
 

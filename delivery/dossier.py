@@ -9,7 +9,7 @@ import hashlib
 import json
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from contract import places
 from contract.records import Manifest, RecordError
-from contract.stages import EVALUATION_FILE, EXPLANATION_FILE
+from contract.stages import EVALUATION_FILE, EXPLANATION_FILE, PREDICTIONS_FILE
 from delivery.bundle import Bundle, unseal
 from delivery.environment import Environment
 from delivery.evidence import Approval, Evidence, Measure, SliceMeasure
@@ -47,15 +47,50 @@ def collect(environment: Environment, model: str, version: Version) -> Evidence:
         artifact_bytes=artifact.size,
         data_hash=artifact.manifest.data_hash,
         code_hash=artifact.manifest.code_hash,
-        images={"inference": version.image},
+        images={**environment.outputs.images, "inference": version.image},
         metrics={name: measure(each) for name, each in evaluation["metrics"].items()},
         slices=tuple(slices(evaluation)),
         champion=champion.evidence.metrics if champion else None,
         latency_p99_ms=evaluation.get("latency_p99_ms"),
-        drift_score=0.0 if champion and champion.evidence.data_hash == artifact.manifest.data_hash else None,
+        drift_score=drift_since(environment, model, champion, artifact.manifest.data_hash, run),
         explanation=importances(explanation),
         approvals=tuple(approvals(environment, version)),
     )
+
+
+def drift_since(
+    environment: Environment, model: str, champion: Bundle | None, data_hash: str, run: str
+) -> float | None:
+    """How far the rows of a run are from what the champion was judged on; nothing when there is nothing to compare.
+
+    The largest effect that is proven, in units of what matters: 0 when none is, above 1 when the inputs have moved.
+    """
+    if champion is None:
+        return None
+    if champion.evidence.data_hash == data_hash:
+        return 0.0
+    baseline = f"s3://{environment.bucket('artifacts')}/{places.baseline_key(model, champion.evidence.artifact_hash)}"
+    try:
+        known = Stored(environment.s3).read(baseline)
+    except DossierError:
+        return None  # made by a run of before there were baselines; a gate that asks for drift says so
+    return proven_effect(known, f"{run}/evaluation/{PREDICTIONS_FILE}", lambda: environment.s3)
+
+
+def proven_effect(baseline: bytes, rows: str, connect: Callable[[], Any]) -> float:
+    """The largest effect in an input column that the monitor's own judge would call drift."""
+    from monitoring.baseline import Baseline
+    from monitoring.capture import Span
+    from monitoring.storage import file
+    from monitoring.verdict import judge, sums_of
+    from monitoring.window import Source, read
+
+    kept = Baseline.from_bytes(baseline)
+    folder, name = file(rows, connect)
+    window = read(Source(folder, "parquet"), [name], kept, Span())
+    verdict = judge([sums_of(window.profile)], [kept.reference_at()])
+    inputs = {column.name for column in kept.layout.columns if column.role == "feature"}
+    return max((each.effect for each in verdict.causes if inputs.issuperset(each.columns)), default=0.0)
 
 
 class Stored:

@@ -96,6 +96,10 @@ class Registry:
             ModelPackageArn=version.arn, CustomerMetadataProperties={**version.metadata, **facts}
         )
 
+    def describe(self, version: Version, card: Mapping[str, str]) -> None:
+        """Put a model card on a version."""
+        self.sagemaker.update_model_package(ModelPackageArn=version.arn, ModelCard=dict(card))
+
     def tag(self, name: str, version: Version) -> None:
         """Move a tag to one version; it stands at no other."""
         for other in self.versions():

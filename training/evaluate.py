@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from training.scores import BINS, Score, metrics, scores
 
 FEW_LEVELS = 12
 SMALLEST_SLICE = 30
+ASKED = 300  # rows that are asked one by one to see how long an answer takes
 PREDICTED, PROBABILITY = "predicted", "predicted_probability"
 
 
@@ -145,10 +147,28 @@ def predictions(frame: pl.DataFrame, evaluation: Evaluation) -> pl.DataFrame:
     return known.with_columns(pl.Series(PREDICTED, chosen), pl.Series(PROBABILITY, likely))
 
 
-def write_evaluation(evaluation: Evaluation, folder: Path, frame: pl.DataFrame, about: Mapping[str, object]) -> None:
+def slow_answer(model: Predictor, rows: Matrix, asked: int = ASKED) -> float:
+    """How many milliseconds one answer in a hundred takes at least, asked row by row on this machine."""
+    some = rows[:asked]
+    took = []
+    for at in range(len(some)):
+        started = time.perf_counter()
+        model.predict(some[at : at + 1])
+        took.append(time.perf_counter() - started)
+    return float(np.percentile(took, 99) * 1000) if took else 0.0
+
+
+def write_evaluation(
+    evaluation: Evaluation,
+    folder: Path,
+    frame: pl.DataFrame,
+    about: Mapping[str, object],
+    latency_p99_ms: float | None = None,
+) -> None:
     """The files of an evaluation: for programs, for the registry, for the monitor, and for people."""
     folder.mkdir(parents=True, exist_ok=True)
-    document = evaluation.to_json() | {"model": dict(about)}
+    timed: dict[str, float] = {} if latency_p99_ms is None else {"latency_p99_ms": latency_p99_ms}
+    document = evaluation.to_json() | timed | {"model": dict(about)}
     (folder / EVALUATION_FILE).write_text(json.dumps(document, indent=1) + "\n")
     (folder / QUALITY_FILE).write_text(json.dumps(evaluation.to_model_quality(), indent=1) + "\n")
     predictions(frame, evaluation).write_parquet(folder / PREDICTIONS_FILE)

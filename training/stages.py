@@ -20,7 +20,7 @@ from families.family import FamilyError
 from families.opening import Predictor, open_artifact, open_own_form
 from training.channels import ChannelError, Hosts, data_files, read_files, run_name
 from training.checkpoints import FileJournal
-from training.evaluate import evaluate, write_evaluation
+from training.evaluate import evaluate, slow_answer, write_evaluation
 from training.explain import explain, write_explanation
 from training.features import features, infer_schema, read_features, table, write_features
 from training.fit import fit, predictor_of, run_key, write_artifact
@@ -91,8 +91,9 @@ def run_evaluate(container: Container, settings: Settings) -> None:
     folders = Folders(container, "evaluate")
     manifest, model = open_given(folders["model"])
     frame, split = held_out(folders["snapshot"])
-    found = evaluate(model, table(frame, manifest.schema), split=split, seed=settings.seed, slices=settings.slices)
-    write_evaluation(found, folders["evaluation"], frame, about(manifest))
+    rows = table(frame, manifest.schema)
+    found = evaluate(model, rows, split=split, seed=settings.seed, slices=settings.slices)
+    write_evaluation(found, folders["evaluation"], frame, about(manifest), slow_answer(model, rows.rows))
     print(" ".join(f"{split}_{name}={value:.8g}" for name, value in found.metrics.items()))
 
 
