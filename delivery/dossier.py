@@ -54,7 +54,7 @@ def collect(environment: Environment, model: str, version: Version) -> Evidence:
         latency_p99_ms=evaluation.get("latency_p99_ms"),
         drift_score=drift_since(environment, model, champion, artifact.manifest.data_hash, run),
         explanation=importances(explanation),
-        approvals=tuple(approvals(environment, version)),
+        approvals=tuple(approvals(environment, model, version)),
     )
 
 
@@ -167,11 +167,11 @@ def importances(explanation: Mapping[str, Any]) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda each: -abs(each[1]))[:MOST_IMPORTANT])
 
 
-def approvals(environment: Environment, version: Version) -> list[Approval]:
+def approvals(environment: Environment, model: str, version: Version) -> list[Approval]:
     """Everybody's yes to this version, as the ledger has it."""
     return [
         Approval.model_validate({"who": event.decision.who, "when": event.decision.at, "note": event.decision.why})
-        for event in environment.ledger.events()
+        for event in environment.ledger.events(model)
         if event.decision.what == "approve" and event.decision.inputs.get("package") == version.arn
     ]
 

@@ -138,11 +138,13 @@ class Ledger:
             for number in range(last.number - 1, max(-1, last.number - most), -1):
                 yield read(self.get(self.event_key(number)))
 
-    def events(self) -> list[Event]:
-        """Every event in order, from segments where they are closed."""
+    def events(self, model: str | None = None) -> list[Event]:
+        """Every event in order, from segments where they are closed; of one model alone, the others are not parsed."""
         segments = self.keys("segments/")
         texts = self.get_all([*segments, *self.tail(len(segments))])
-        return [read(line) for text in texts for line in text.splitlines()]
+        about = "" if model is None else f'"model":{json.dumps(model)}'
+        found = [read(line) for text in texts for line in text.splitlines() if about in line]
+        return [each for each in found if model is None or each.decision.model == model]
 
     def verify(self, public_key: bytes) -> list[Break]:
         """Every place where an event was edited, removed, added, reordered or signed by another key."""

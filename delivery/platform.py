@@ -7,13 +7,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from contract.platform import PlatformOutputs
 from contract.records import Answer, Outcome, Request
 from contract.release import CHALLENGER, Release, Rollout
 from delivery import approval, history, promotion
@@ -24,7 +25,6 @@ from delivery.data import Changes, DataError, DataStore, Kept, changes, version_
 from delivery.data import Version as Data
 from delivery.deployment import Deployment
 from delivery.dossier import Artifact
-from delivery.engine.engine import Preview
 from delivery.engine.machine import WORK
 from delivery.environment import Environment
 from delivery.history import DataPast, Past
@@ -36,6 +36,11 @@ from delivery.runs import Pipeline, Run, RunError, Step, token_of
 from delivery.spending import Idle, Spending, idle, seen, spending
 from stacks.settings import ROOT
 
+if TYPE_CHECKING:
+    from delivery.engine.choose import Engine  # with an engine's libraries behind it: too slow for every verb
+    from delivery.engine.engine import Preview
+
+QUIET = Console(stderr=True, quiet=True)
 Tell = Callable[[str], None]
 Steps = Callable[[list[Step]], None]
 
@@ -60,6 +65,55 @@ class Invoked:
     milliseconds: float
 
 
+# What is typed after `slipway`, and what does the same here.
+VERBS: Mapping[str, str] = {
+    "up": "up",
+    "preview": "preview",
+    "down": "down",
+    "synth": "synth",
+    "outputs": "outputs",
+    "smoke": "smoke",
+    "recover": "recover",
+    "run": "run",
+    "runs": "runs",
+    "compare": "compare",
+    "retrain": "retrain",
+    "data list": "data_versions",
+    "data log": "data_log",
+    "data diff": "data_diff",
+    "data tag": "data_tag",
+    "data checkout": "data_checkout",
+    "models list": "versions",
+    "models show": "version",
+    "models log": "log",
+    "models diff": "diff",
+    "models tag": "tag",
+    "models checkout": "checkout",
+    "models approve": "approve",
+    "models reject": "reject",
+    "gates": "gates",
+    "deploy": "deploy",
+    "rollback": "rollback",
+    "scale": "scale",
+    "shadow": "shadow",
+    "status": "settle",
+    "experiment start": "start_experiment",
+    "experiment move": "move",
+    "experiment promote": "promote_challenger",
+    "experiment stop": "stop_experiment",
+    "promote": "promote",
+    "invoke": "invoke",
+    "outcomes put": "put_outcomes",
+    "batch": "batch",
+    "drift": "drift",
+    "quality": "quality",
+    "cost": "cost",
+    "idle": "idle",
+    "why": "why",
+    "ledger verify": "verify_ledger",
+}
+
+
 class Platform:
     """One environment and everything that can be done with it."""
 
@@ -74,20 +128,46 @@ class Platform:
 
     def up(self) -> None:
         """Bring it to what its files say."""
-        from delivery.engine.choose import engine
-
-        console = Console(stderr=True, quiet=True)
-        brought = engine(self.engine).up(self.environment.name, self.environment.root, console)
+        brought = self.chosen_engine().up(self.environment.name, self.environment.root, QUIET)
         self.environment.forget_outputs()
         for warning in brought.warnings:
             self.tell(warning)
 
     def preview(self) -> Preview:
-        """What `up` would change and what that would cost; changes nothing."""
-        from delivery.engine.choose import engine
+        """What `up` would change, and what that would cost."""
+        return self.chosen_engine().preview(self.environment.name, self.environment.root, QUIET)
 
-        console = Console(stderr=True, quiet=True)
-        return engine(self.engine).preview(self.environment.name, self.environment.root, console)
+    def down(self) -> None:
+        """Remove it, with everything in it."""
+        self.chosen_engine().down(self.environment.name, self.environment.root, QUIET)
+
+    def recover(self, agree: Agree | None = None) -> list[str]:
+        """Adopt or forget what an interrupted `up` left."""
+        return list(self.chosen_engine().recover(self.environment.name, self.environment.root, QUIET, agree))
+
+    def outputs(self) -> PlatformOutputs:
+        """What it told when it was brought up."""
+        return self.environment.outputs
+
+    def synth(self) -> dict[str, Any]:
+        """What its program declares, as Terraform JSON."""
+        from delivery.engine.declare import declare
+        from delivery.engine.engine import synthesis_of
+
+        return dict(synthesis_of(declare(self.environment.name, self.environment.root)).document)
+
+    def smoke(self) -> list[str]:
+        """What is not there or does not serve, of what was brought up; nothing when all is well."""
+        from delivery.engine.smoke import smoke
+        from stacks.forms import declared_configurations
+
+        here = self.environment
+        return list(smoke(here.cloud, here.outputs, declared_configurations(here.settings, here.root)))
+
+    def chosen_engine(self) -> Engine:
+        from delivery.engine import choose
+
+        return choose.engine(self.engine)
 
     # Data and runs.
 
@@ -100,7 +180,7 @@ class Platform:
 
     def data_log(self, model: str) -> list[DataPast]:
         """What each version of the data changed, and what was made from it."""
-        return history.data_log(self.data(model), self.environment.ledger.events())
+        return history.data_log(self.data(model), self.environment.ledger.events(model))
 
     def data_diff(self, model: str, old: str, new: str) -> Changes:
         store = self.data(model)
@@ -193,7 +273,7 @@ class Platform:
 
     def log(self, model: str) -> list[Past]:
         """The versions, newest first, each with the decisions about it."""
-        return history.log(self.versions(model), self.environment.ledger.events())
+        return history.log(self.versions(model), self.environment.ledger.events(model))
 
     def diff(self, model: str, old: str, new: str) -> dict[str, tuple[Any, Any]]:
         """What two versions do not share: data, code, inputs, metrics."""
@@ -387,7 +467,7 @@ class Platform:
 
     def why(self, model: str) -> list[Event]:
         """What led to what serves now, newest first."""
-        return explain(self.environment.ledger.events(), model)
+        return explain(self.environment.ledger.events(model), model)
 
     def verify_ledger(self) -> list[Break]:
         return self.environment.ledger.verify(self.environment.signer.public_key())

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
+
+from reference import page as commands_page  # noqa: E402
 
 from contract.signals import TABLE, Signal  # noqa: E402
 from delivery.release import diagram  # noqa: E402
@@ -153,6 +155,7 @@ PAGES = {
     "docs/release-states.md": releases,
     "docs/security.md": security,
     "docs/cost.md": cost,
+    "docs/reference/commands.md": commands_page,
 }
 
 
@@ -163,6 +166,7 @@ def main() -> int:
             print(f"behind the code: {', '.join(stale)}. Run `make tables` and commit what it writes.")
         return 1 if stale else 0
     for name in stale:
+        (ROOT / name).parent.mkdir(exist_ok=True)
         (ROOT / name).write_text(PAGES[name]())
         print(f"wrote {name}")
     return 0

@@ -17,7 +17,7 @@ import typer
 from typer.exceptions import TyperException
 
 from contract.records import nearest
-from delivery.cli.exits import EXIT, exit_code
+from delivery.cli.exits import EXIT, MEANING, exit_code
 
 DEBUG = "SLIPWAY_DEBUG"
 
@@ -28,6 +28,7 @@ def application() -> typer.Typer:
         name="slipway",
         help="From training data to a safely operated SageMaker endpoint.",
         no_args_is_help=True,
+        epilog="Exit codes: " + "; ".join(f"{code} {MEANING[name]}" for name, code in EXIT.items()) + ".",
         rich_markup_mode="markdown",
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},

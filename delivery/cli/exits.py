@@ -4,15 +4,27 @@ from __future__ import annotations
 
 EXIT = {
     "done": 0,
-    "failed": 1,  # what was asked could not be done; the text says why
-    "usage": 2,  # the command line was wrong; nothing was tried
-    "settings": 3,  # a file of ours is wrong; nothing was changed
-    "refused": 4,  # it fits, but state or rules forbid it; nothing was changed
-    "locked": 5,  # another command is at it; try again
-    "no_engine": 6,  # neither Pulumi nor Terraform is here
-    "changes": 10,  # only with --detailed-exit: there is something to do
-    "bug": 70,  # our mistake; please report the traceback
+    "failed": 1,
+    "usage": 2,
+    "settings": 3,
+    "refused": 4,
+    "locked": 5,
+    "no_engine": 6,
+    "changes": 10,
+    "bug": 70,
     "interrupted": 130,
+}
+MEANING = {
+    "done": "it is done",
+    "failed": "it could not be done, or what was looked at is not well; the text says why",
+    "usage": "the command line is wrong; nothing was tried",
+    "settings": "a file of yours is wrong; nothing was changed",
+    "refused": "state or rules forbid it, or somebody said no; nothing was changed",
+    "locked": "another command is at it; try again",
+    "no_engine": "neither Pulumi nor Terraform is on this machine",
+    "changes": "only with --detailed-exit: there is something to do",
+    "bug": "our mistake; please report the traceback",
+    "interrupted": "stopped by Ctrl-C; the same command goes on where it stopped",
 }
 
 # An error's class name says what kind it is; classes live beside their feature, wherever that is.

@@ -211,7 +211,7 @@ class QuickEngine:
     def preview(self, environment: str, root: Path, console: Console) -> Preview:
         return self.look_ahead(environment, root)[2]
 
-    def down(self, environment: str, root: Path, console: Console) -> None:
+    def down(self, environment: str, root: Path, console: Console, ask: Ask | None = None) -> None:
         made = self.look_ahead(environment, root)[0]
         for address in list(made.bodies):
             made.forget(address)

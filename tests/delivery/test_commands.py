@@ -15,6 +15,7 @@ import typer
 
 from delivery.cli import application, main
 from delivery.cli.exits import EXIT
+from delivery.engine import machine
 
 EXAMPLE = re.compile(r"Example: `(slipway [^`]+)`")
 
@@ -121,6 +122,7 @@ def run_examples(checkout: Any, order: Mapping[str, tuple[str, ...]]) -> None:
 
 
 @pytest.mark.xdist_group("environment")
+@pytest.mark.skipif(not (machine.terraform() or machine.pulumi()), reason="`slipway engine` asks for an engine")
 def test_the_examples_of_commands_on_what_serves_work(checkout: Any) -> None:
     run_examples(checkout, SERVING)
 
