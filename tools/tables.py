@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
-
-from reference import page as commands_page  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from contract.signals import TABLE, Signal  # noqa: E402
+from delivery.cli.reference import page as commands_page  # noqa: E402
 from delivery.release import diagram  # noqa: E402
 from delivery.rules.waivers import waivers  # noqa: E402
 from infra.policies import WILDCARDS  # noqa: E402

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
-from delivery.cli.shared import Env
+from delivery.cli.shared import Env, Json, root, show
 
 
 def commands(app: typer.Typer) -> None:
@@ -17,6 +18,7 @@ def commands(app: typer.Typer) -> None:
 def dash(
     env: Env = "local",
     port: Annotated[int, typer.Option(help="0 takes any free one.")] = 0,
+    json_: Json = False,
 ) -> None:
     """Show pipelines, endpoints, experiments, drift, quality, alarms, cost and the ledger on a page of this machine.
 
@@ -27,7 +29,9 @@ def dash(
     from delivery.dashboard.server import listen, serve
     from delivery.environment import Environment
 
-    environment = Environment.open(env)
+    environment = Environment.open(env, root())
     listening = listen(port)
-    typer.echo(f"http://127.0.0.1:{listening.getsockname()[1]}")
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    show({"url": url}, url, json_)
+    sys.stdout.flush()  # whoever reads it waits for it
     serve(environment, listening)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import typer
 
@@ -17,10 +20,20 @@ from delivery.cli import application, main
 from delivery.cli.exits import EXIT
 from delivery.engine import machine
 
+ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = re.compile(r"Example: `(slipway [^`]+)`")
 
 # These are about the machine, not about an environment.
-WITHOUT_ENVIRONMENT = {"doctor", "engine", "local start", "local stop", "local status", "local reset", "promote"}
+WITHOUT_ENVIRONMENT = {
+    "demo",
+    "doctor",
+    "engine",
+    "local start",
+    "local stop",
+    "local status",
+    "local reset",
+    "promote",
+}
 
 # Every command in an order in which its example makes sense, and what has to happen right before it.
 SERVING: dict[str, tuple[str, ...]] = {
@@ -72,6 +85,8 @@ SERVING: dict[str, tuple[str, ...]] = {
     "ledger verify": (),
     "promote": (),
 }
+UNTIL_STOPPED = "dash"
+PLAYED_BY_MAKE = "demo"  # minutes long
 FROM_NOTHING: dict[str, tuple[str, ...]] = {
     "local start": (),
     "down": ("slipway up local --yes",),
@@ -111,7 +126,11 @@ def test_every_option_and_argument_says_what_it_is(name: str) -> None:
 
 
 def test_every_example_has_its_place_among_those_that_are_run() -> None:
-    assert sorted([*SERVING, *FROM_NOTHING]) == sorted(COMMANDS)
+    assert sorted([*SERVING, *FROM_NOTHING, UNTIL_STOPPED, PLAYED_BY_MAKE]) == sorted(COMMANDS)
+
+
+def test_make_plays_the_demo_as_its_example_says() -> None:
+    assert f"\t@{example(COMMANDS[PLAYED_BY_MAKE])}\n" in (ROOT / "Makefile").read_text()
 
 
 def run_examples(checkout: Any, order: Mapping[str, tuple[str, ...]]) -> None:
@@ -125,6 +144,17 @@ def run_examples(checkout: Any, order: Mapping[str, tuple[str, ...]]) -> None:
 @pytest.mark.skipif(not (machine.terraform() or machine.pulumi()), reason="`slipway engine` asks for an engine")
 def test_the_examples_of_commands_on_what_serves_work(checkout: Any) -> None:
     run_examples(checkout, SERVING)
+
+
+@pytest.mark.xdist_group("environment")
+def test_the_example_of_a_page_serves_it_until_it_is_stopped(checkout: Any) -> None:
+    words = [sys.executable, "-m", "delivery.cli", *shlex.split(example(COMMANDS[UNTIL_STOPPED]))[1:]]
+    with subprocess.Popen(words, cwd=checkout.root, stdout=subprocess.PIPE, text=True) as page:
+        assert page.stdout is not None
+        url = page.stdout.readline().strip()
+        assert httpx.get(url).status_code == 200
+        page.send_signal(signal.SIGINT)
+        assert page.wait(30) in (EXIT["done"], EXIT["interrupted"])
 
 
 def test_the_examples_of_commands_that_begin_and_end_work(spare: Any) -> None:

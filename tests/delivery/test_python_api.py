@@ -12,7 +12,7 @@ from delivery.cli import application
 from slipway import VERBS, Platform
 
 # About this machine, before there is an environment to speak of; `launch` is a function of its own.
-MACHINE = {"doctor", "engine", "launch", "local start", "local stop", "local status", "local reset"}
+MACHINE = {"dash", "demo", "doctor", "engine", "launch", "local start", "local stop", "local status", "local reset"}
 
 
 def typed(group: Any, path: tuple[str, ...] = ()) -> set[str]:
