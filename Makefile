@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor engine lock format tables check rules test offline up down demo preview refresh measure
+.PHONY: help setup doctor engine lock format tables check rules test offline up down demo promote propose preview refresh measure
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,18 @@ demo: setup  ## play the whole story on an embedded AWS of its own, told as it h
 
 down: setup  ## remove the local environment with all it holds, and stop the embedded AWS
 	@slipway down local --yes
+
+# SOURCE_AWS_… are FROM's own credentials, where one set does not reach both accounts.
+SOURCE := SLIPWAY_$(shell echo $(FROM) | tr a-z A-Z)_AWS
+promote: setup  ## release in TO what serves in FROM, with NOTE as your yes
+	@env $(foreach each,ACCESS_KEY_ID SECRET_ACCESS_KEY SESSION_TOKEN,$(SOURCE)_$(each)="$$SOURCE_AWS_$(each)") \
+	  slipway promote "$$FROM" "$$TO" --note "$$NOTE" --yes
+
+propose:  ## propose the release file of TO as a pull request (in CI)
+	@git switch --quiet --create "release-$$TO-$$GITHUB_RUN_ID"
+	@git -c user.name=slipway -c user.email=slipway@users.noreply.github.com commit --quiet --message "What serves in $$TO" "releases/$$TO.yaml"
+	@git push --quiet "https://x-access-token:$$GH_TOKEN@github.com/$$GITHUB_REPOSITORY" HEAD
+	@gh pr create --title "What serves in $$TO" --body "Released by workflow run $$GITHUB_RUN_ID." --head "release-$$TO-$$GITHUB_RUN_ID"
 
 preview: setup  ## what `up` would change in ENV, and what that would cost a month
 	@slipway preview $(or $(ENV),local)

@@ -13,10 +13,8 @@ from delivery.local import LocalCloud
 from stacks.settings import Settings
 
 ENDPOINT = "AWS_ENDPOINT_URL"
-PROFILE = (
-    "SLIPWAY_PROFILE_"  # and the environment's name: whose credentials it is reached with, where one set is not enough
-)
-KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+OWN = "SLIPWAY_{}_"  # before a variable of AWS: that environment's own, where two are reached at once
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
 # What could lead a client of the embedded AWS to a real account.
 REAL = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONFIG_FILE")
 
@@ -46,6 +44,7 @@ class Cloud:
             profile_name=self.variables.get("AWS_PROFILE"),
             aws_access_key_id=self.variables.get("AWS_ACCESS_KEY_ID"),
             aws_secret_access_key=self.variables.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=self.variables.get("AWS_SESSION_TOKEN"),
         ).client  # typed per service by literal names; ours come as text
         return make(service, endpoint_url=self.url, config=config)
 
@@ -64,9 +63,13 @@ def reach(settings: Settings, root: Path) -> Cloud:
             f"environment '{settings.environment}' is on AWS, but {ENDPOINT} is set to {os.environ[ENDPOINT]}: "
             f"its changes would go there. Unset {ENDPOINT}, or use an environment whose settings say cloud: embedded."
         )
-    profile = os.environ.get(PROFILE + settings.environment.upper())
-    named = {"AWS_PROFILE": profile} if profile else {}
-    return Cloud(settings.account, settings.region, None, {"AWS_REGION": settings.region, **named})
+    return Cloud(settings.account, settings.region, None, {"AWS_REGION": settings.region, **own(settings.environment)})
+
+
+def own(environment: str) -> dict[str, str]:
+    """The credentials that are this environment's alone; none where one set is for all."""
+    prefix = OWN.format(environment.upper())
+    return {name: os.environ[prefix + name] for name in CREDENTIALS if os.environ.get(prefix + name)}
 
 
 def embedded(settings: Settings, url: str) -> Cloud:
@@ -87,6 +90,7 @@ def embedded(settings: Settings, url: str) -> Cloud:
 
 def process_environment(cloud: Cloud) -> dict[str, str]:
     """The variables of a child process that must reach this cloud."""
-    left_out = REAL if cloud.url is not None else KEYS if "AWS_PROFILE" in cloud.variables else ()
+    has_own = not set(CREDENTIALS).isdisjoint(cloud.variables)
+    left_out = REAL if cloud.url is not None else CREDENTIALS if has_own else ()
     inherited = {key: value for key, value in os.environ.items() if key not in left_out}
     return inherited | dict(cloud.variables)

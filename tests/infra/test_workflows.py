@@ -53,7 +53,7 @@ def test_rights_are_given_job_by_job(path: Any) -> None:
     assert all(job["permissions"] for job in given["jobs"].values())
 
 
-@pytest.mark.parametrize("name", ["up", "nightly"])
+@pytest.mark.parametrize("name", ["up", "promote", "nightly"])
 def test_one_run_per_stack_at_a_time(name: str) -> None:
     given = document(ROOT / ".github" / "workflows" / f"{name}.yml")
     groups = [given.get("concurrency"), *(job.get("concurrency") for job in given["jobs"].values())]
@@ -69,3 +69,9 @@ def test_pull_requests_cannot_change_a_cloud() -> None:
 def test_prod_waits_for_staging_and_staging_for_dev() -> None:
     jobs = document(ROOT / ".github" / "workflows" / "deliver.yml")["jobs"]
     assert [jobs[name].get("needs") for name in ("dev", "staging", "prod")] == [None, "dev", "staging"]
+
+
+def test_promotion_types_the_one_command_that_a_person_types() -> None:
+    typed = [step["run"] for step in steps(ROOT / ".github" / "workflows" / "promote.yml") if "run" in step]
+    assert typed == ["make engine", "make promote", "make propose"]
+    assert 'slipway promote "$$FROM" "$$TO" --note "$$NOTE" --yes' in (ROOT / "Makefile").read_text()
