@@ -52,8 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         answer = application()(arguments, standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
-        sys.stderr.write("stopped; run the same command again and it continues\n")
-        return EXIT["interrupted"]
+        answer = EXIT["interrupted"]
     except TyperException as problem:
         shown = getattr(problem, "show", None)  # usage errors know how to print themselves, with the usage line
         shown() if shown else sys.stderr.write(f"{problem}\n")
@@ -61,6 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT["usage"]
     except Exception as problem:  # noqa: BLE001 the last place that can make a readable text of it
         return told(problem)
+    if answer == EXIT["interrupted"]:  # from typer too, which makes a code of Ctrl-C by itself
+        sys.stderr.write("stopped; run the same command again and it continues\n")
     return answer if isinstance(answer, int) else 0
 
 
