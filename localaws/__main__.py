@@ -13,16 +13,17 @@ import threading
 from pathlib import Path
 
 from localaws.app import start
-from localaws.plane import Settings
+from localaws.plane import Settings, SettingsError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
     logging.basicConfig(level=given.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     work = Path(given.work or tempfile.mkdtemp(prefix="localaws-"))
-    app = start(
-        Settings(
+    try:
+        settings = Settings(
             containers=Path(given.containers).resolve(),
             work=work,
             state=Path(given.state).resolve() if given.state else None,
@@ -34,7 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
             behind=given.behind,
             enforce_iam=given.enforce_iam,
         )
-    )
+    except SettingsError as error:
+        parser.error(str(error))
+    app = start(settings)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())

@@ -79,6 +79,9 @@ def remote(url: str) -> Application:
         connection.request(environ["REQUEST_METHOD"], path, body=read_body(environ), headers=headers)
         answer = connection.getresponse()
         body = answer.read()
+        if answer.status == 500 and "html" in (answer.getheader("Content-Type") or ""):  # moto's word for what it lacks
+            connection.close()
+            raise NotImplementedError(environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2])
         kept = [(key, value) for key, value in answer.getheaders() if key.lower() not in HOP_BY_HOP]
         start_response(f"{answer.status} {answer.reason}", [*kept, ("Content-Length", str(len(body)))])
         connection.close()

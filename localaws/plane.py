@@ -16,6 +16,10 @@ from localaws.store import Store
 from localaws.watch import Watch
 
 
+class SettingsError(Exception):
+    """Two settings that do not go together; the text says why and what to do."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How one embedded AWS is started; read once, at the edge."""
@@ -30,6 +34,13 @@ class Settings:
     backend: str | None = None  # docker, namespace or process; None takes the best one that works here
     behind: str | None = None  # URL of another AWS (LocalStack, moto) for what is not ours
     enforce_iam: bool = False
+
+    def __post_init__(self) -> None:
+        if self.behind and self.enforce_iam:
+            raise SettingsError(
+                f"Permissions cannot be enforced with {self.behind} behind: its roles and policies are not kept here. "
+                "Leave --enforce-iam out, or leave --behind out and let moto answer in this process."
+            )
 
 
 @dataclass

@@ -161,7 +161,14 @@ def test_one_bad_object_fails_the_transform_and_keeps_the_other_outputs(sagemake
 
 
 def tune(
-    sagemaker: Any, name: str, strategy: str, ranges: dict[str, Any], *, total: int, **more: Any
+    sagemaker: Any,
+    name: str,
+    strategy: str,
+    ranges: dict[str, Any],
+    *,
+    total: int,
+    static: dict[str, str] | None = None,
+    **more: Any,
 ) -> dict[str, Any]:
     source = {"S3DataType": "S3Prefix", "S3Uri": "s3://jobs/in/", "S3DataDistributionType": "FullyReplicated"}
     sagemaker.create_hyper_parameter_tuning_job(
@@ -175,7 +182,7 @@ def tune(
             **more,
         },
         TrainingJobDefinition={
-            "StaticHyperParameters": {"quadratic": "yes"},
+            "StaticHyperParameters": static or {"quadratic": "yes"},
             "AlgorithmSpecification": {
                 "TrainingImage": TRAINER,
                 "TrainingInputMode": "File",
@@ -217,6 +224,42 @@ def test_random_search_stays_in_its_ranges_and_stops_at_its_target(sagemaker: An
     assert job["HyperParameterTuningJobStatus"] == "Completed"
     assert 1.9 <= float(job["BestTrainingJob"]["TunedHyperParameters"]["x"]) <= 2.1
     assert job["TrainingJobStatusCounters"]["Completed"] < 50
+
+
+WIDE = {"ContinuousParameterRanges": [{"Name": "x", "MinValue": "-10", "MaxValue": "10"}]}
+
+
+def children(sagemaker: Any, name: str) -> list[dict[str, Any]]:
+    """The jobs of a search, best first."""
+    return sagemaker.list_training_jobs_for_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=name, SortBy="FinalObjectiveMetricValue", SortOrder="Descending", MaxResults=50
+    )["TrainingJobSummaries"]
+
+
+def score(child: dict[str, Any]) -> float:
+    return child["FinalHyperParameterTuningJobObjectiveMetric"]["Value"]
+
+
+def test_a_bayesian_search_learns_from_its_children(sagemaker: Any) -> None:
+    job = tune(sagemaker, "bayesian", "Bayesian", WIDE, total=14)
+    assert job["HyperParameterTuningJobStatus"] == "Completed"
+    by_age = sorted(children(sagemaker, "bayesian"), key=lambda child: child["CreationTime"])
+    first, later = by_age[:5], by_age[5:]  # the first are drawn at random
+    assert sum(map(score, later)) / len(later) > sum(map(score, first)) / len(first)
+    assert job["BestTrainingJob"]["TrainingJobName"] == max(by_age, key=score)["TrainingJobName"]
+
+
+@pytest.mark.parametrize("how", ["Auto", "Hyperband"])
+def test_children_without_hope_are_stopped_early(sagemaker: Any, how: str) -> None:
+    more: dict[str, Any] = {"TrainingJobEarlyStoppingType": "Auto"}
+    if how == "Hyperband":
+        more = {"StrategyConfig": {"HyperbandStrategyConfig": {"MinResource": 1, "MaxResource": 4}}}
+    strategy = "Hyperband" if how == "Hyperband" else "Random"
+    job = tune(sagemaker, f"hope-{how}", strategy, WIDE, total=8, static={"epochs": "8"}, **more)
+    assert job["HyperParameterTuningJobStatus"] == "Completed"
+    ends = [child["TrainingJobStatus"] for child in children(sagemaker, f"hope-{how}")]
+    assert set(ends) == {"Completed", "Stopped"}
+    assert ends[0] == "Completed"  # the best one ran to its end
 
 
 def test_an_objective_that_no_log_line_can_tell_is_refused(sagemaker: Any) -> None:
