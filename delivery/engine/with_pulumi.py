@@ -164,7 +164,7 @@ class WithPulumi:
             known = held(json.loads(command.run("stack", "export")))
             holding = look(command.cloud, known)
             refuse_kept(holding)
-            for line in [*sorted(f"  - {kind}" for kind, _ in known), *holding.lines]:
+            for line in [*sorted(f"  - {kind} {called(values)}" for kind, values in known), *holding.lines]:
                 console.print(line, highlight=False)
             if known and ask is not None and not ask(removal_question(environment, len(known), holding)):
                 raise RefusedError("not agreed; nothing was removed")
@@ -226,6 +226,11 @@ def held(export: Mapping[str, Any]) -> list[cost.Resource]:
             continue
         found.append((kind, spelled(each.get("inputs") or {}, snake)))
     return found
+
+
+def called(values: Mapping[str, Any]) -> str:
+    """The name a resource goes by in AWS, when it has one."""
+    return next((str(each) for key, each in values.items() if key == "bucket" or key.endswith("name")), "")
 
 
 def spelled(value: Any, spell: Callable[[str], str]) -> Any:
