@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from delivery.engine.machine import CLI_CONFIG, Workplace
 
 PARALLEL = 24
 LOCK_WAIT = "10s"
+SELDOM = "400"  # both collect garbage in a quarter of their short lives otherwise; a fifth more memory instead
 NO_CHANGES, CHANGES = 0, 2
 
 Listener = Callable[[Event], None]
@@ -131,6 +133,7 @@ class Terraform:
             "TF_IN_AUTOMATION": "1",
             "TF_INPUT": "0",
             "CHECKPOINT_DISABLE": "1",
+            "GOGC": os.environ.get("GOGC", SELDOM),
             **({CLI_CONFIG: str(config)} if config else {}),
             **{f"TF_VAR_{name}": value for name, value in self.secrets.items()},
         }
