@@ -149,9 +149,9 @@ KEY_GOVERNANCE = of(
     "kms",
     "CancelKeyDeletion CreateAlias CreateGrant Decrypt DeleteAlias DescribeKey DisableKey "
     "DisableKeyRotation EnableKey EnableKeyRotation Encrypt GenerateDataKey "
-    "GenerateDataKeyWithoutPlaintext GetKeyPolicy GetKeyRotationStatus ListAliases ListGrants "
+    "GenerateDataKeyWithoutPlaintext GetKeyPolicy GetKeyRotationStatus GetPublicKey ListAliases ListGrants "
     "ListKeyPolicies ListResourceTags ListRetirableGrants PutKeyPolicy ReEncryptFrom ReEncryptTo "
-    "RetireGrant RevokeGrant ScheduleKeyDeletion TagResource UntagResource UpdateAlias "
+    "RetireGrant RevokeGrant ScheduleKeyDeletion Sign TagResource UntagResource UpdateAlias "
     "UpdateKeyDescription ",
 )
 
@@ -425,6 +425,42 @@ def look(grounds: Grounds) -> list[Statement]:
     ]
 
 
+def check_evidence(grounds: Grounds) -> list[Statement]:
+    """Read what the environment told, and check its evidence with the public half of its key."""
+    names = grounds.names
+    parameter = names.arn("ssm", f"parameter{names.parameter('platform')}")
+    asked = {"StringEquals": {"kms:RequestAlias": names.evidence_key_alias}}
+    return [
+        Statement("ReadPlatform", ("ssm:GetParameter",), (parameter,)),
+        Statement("CheckEvidence", ("kms:GetPublicKey",), (names.arn("kms", "key/*"),), conditions=asked),
+    ]
+
+
+def sign_evidence(grounds: Grounds) -> list[Statement]:
+    """Decide in the environment's name: sign, and append to its ledger."""
+    asked = {"StringEquals": {"kms:RequestAlias": grounds.names.evidence_key_alias}}
+    return [
+        *check_evidence(grounds),
+        Statement("SignEvidence", ("kms:Sign",), (grounds.names.arn("kms", "key/*"),), conditions=asked),
+        Statement("AppendToLedger", of("s3", "PutObject"), (grounds.objects("evidence", "ledger/"),)),
+    ]
+
+
+def promote(grounds: Grounds) -> list[Statement]:
+    """Take over a version of another environment: bring it here, have it judged, say yes to it as who asked CI to."""
+    names = grounds.names
+    brought = (grounds.objects("artifacts", "runs/"), grounds.objects("evidence", "evidence/"))
+    pipelines = (grounds.sagemaker("pipeline"), grounds.sagemaker("pipeline", f"{names.of()}-*-promote/execution/*"))
+    return [
+        *sign_evidence(grounds),
+        *read("Brought", grounds, "artifacts", "evidence"),
+        Statement("ListData", of("s3", "ListBucket"), (grounds.bucket("data"),)),
+        Statement("Bring", of("s3", "PutObject"), brought),
+        Statement("Judge", of("sagemaker", "StartPipelineExecution"), pipelines),
+        Statement("Approve", of("sagemaker", "UpdateModelPackage"), (grounds.sagemaker("model-package"),)),
+    ]
+
+
 def endpoints_of(grounds: Grounds) -> tuple[str, ...]:
     return (grounds.sagemaker("endpoint"),)
 
@@ -434,6 +470,7 @@ def data_scientist(grounds: Grounds) -> list[Statement]:
     return [
         *look(grounds),
         *read("Data", grounds, "data", "artifacts", "capture", "outcomes"),
+        *check_evidence(grounds),
         Statement("AddData", of("s3", "PutObject"), (grounds.objects("data"), grounds.objects("outcomes"))),
         Statement(
             "Run",
@@ -459,7 +496,7 @@ def operator(grounds: Grounds) -> list[Statement]:
             (grounds.sagemaker("pipeline"), grounds.sagemaker("pipeline", f"{grounds.names.of()}-*/execution/*")),
         ),
         Statement("Silence", of("cloudwatch", "DisableAlarmActions EnableAlarmActions"), (alarms,)),
-        Statement("AppendToLedger", of("s3", "PutObject"), (grounds.objects("evidence", "ledger/"),)),
+        *sign_evidence(grounds),
         Statement("AddOutcomes", of("s3", "PutObject"), (grounds.objects("outcomes"),)),
         Statement("UseKey", KEY_USE, (grounds.key_arn,)),
     ]
@@ -470,6 +507,7 @@ def approver(grounds: Grounds) -> list[Statement]:
     return [
         *look(grounds),
         *read("Evidence", grounds, "artifacts", "evidence"),
+        *sign_evidence(grounds),
         Statement("Approve", of("sagemaker", "UpdateModelPackage"), packages),
         Statement("AddEvidence", of("s3", "PutObject"), (grounds.objects("evidence"),)),
         Statement("UseKey", KEY_USE, (grounds.key_arn,)),
@@ -480,6 +518,7 @@ def auditor(grounds: Grounds) -> list[Statement]:
     return [
         *look(grounds),
         *read("Evidence", grounds, "evidence", "logs"),
+        *check_evidence(grounds),
         Statement("ReadTrail", of("cloudtrail", "LookupEvents"), ("*",)),
         Statement("ReadCost", of("ce", "GetCostAndUsage"), ("*",)),
         Statement("ReadKey", KEY_READ, (grounds.key_arn,)),
@@ -740,7 +779,7 @@ PERSON_STATEMENTS = {
 
 # A role's inline policies hold 10,240 characters together; what would not fit is a policy of its own.
 MANAGED: Mapping[Workload | Person, tuple[str, Callable[[Grounds], list[Statement]]]] = {
-    "ci-deploy": ("ci-foundation", foundation),
+    "ci-deploy": ("ci-foundation", lambda grounds: [*foundation(grounds), *promote(grounds)]),
 }
 
 

@@ -44,6 +44,9 @@ TO_SAGEMAKER = {"iam:PassedToService": "sagemaker.amazonaws.com"}
 TO_EC2 = {"iam:PassedToService": "ec2.amazonaws.com"}
 OURS = {"cloudwatch:namespace": "Slipway"}
 
+SIGNING_KEY, BY_NAME = NAMES.arn("kms", "key/2"), {"kms:RequestAlias": NAMES.evidence_key_alias}
+PLATFORM = NAMES.arn("ssm", "parameter/slipway/prod/platform")
+
 MUST = [
     ("training", "s3:GetObject", objects("data", "snapshots/churn/1"), {}),
     ("training", "s3:PutObject", objects("artifacts", "runs/churn/1/model.tar.gz"), {}),
@@ -78,6 +81,12 @@ MUST = [
     ("ci-deploy", "ec2:CreateVpc", NAMES.arn("ec2", "vpc/*"), {}),
     ("ci-deploy", "ssm:PutParameter", NAMES.arn("ssm", "parameter/slipway/prod/platform"), {}),
     ("ci-deploy", "iam:PassRole", GROUNDS.role("inference"), TO_SAGEMAKER),
+    ("ci-deploy", "s3:PutObject", objects("artifacts", "runs/churn/from-dev-1/model.tar.gz"), {}),
+    ("ci-deploy", "sagemaker:StartPipelineExecution", PIPELINE.replace("-train", "-promote"), {}),
+    ("ci-deploy", "sagemaker:UpdateModelPackage", PACKAGE, {}),
+    *((who, "kms:Sign", SIGNING_KEY, BY_NAME) for who in ("operator", "approver", "ci-deploy")),
+    *((who, "kms:GetPublicKey", SIGNING_KEY, BY_NAME) for who in ("data-scientist", "auditor")),
+    *((who, "ssm:GetParameter", PLATFORM, {}) for who in ("data-scientist", "operator", "approver", "auditor")),
 ]  # fmt: skip
 
 MUST_NOT = [
@@ -120,7 +129,10 @@ MUST_NOT = [
     ("ci-deploy", "iam:CreateRole", GROUNDS.role("training"), {}),
     ("ci-deploy", "iam:PassRole", GROUNDS.role("inference"), TO_EC2),
     ("ci-deploy", "s3:GetObject", objects("data", "x"), {}),
-    ("ci-deploy", "sagemaker:UpdateModelPackage", PACKAGE, {}),
+    ("ci-deploy", "sagemaker:UpdateModelPackage", PACKAGE.replace("prod", "dev"), {}),
+    ("ci-deploy", "kms:Sign", SIGNING_KEY, {"kms:RequestAlias": OTHER.evidence_key_alias}),
+    ("auditor", "kms:Sign", SIGNING_KEY, BY_NAME),
+    ("data-scientist", "kms:Sign", SIGNING_KEY, BY_NAME),
 ]  # fmt: skip
 
 
