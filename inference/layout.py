@@ -40,7 +40,7 @@ class Layout:
     def matrix(self, rows: int) -> Matrix:
         return np.empty((rows, self.width))
 
-    def order_of(self, given: Sequence[str], where: str) -> tuple[int, ...]:
+    def order_of(self, given: Sequence[str], where: str, row: int | None = None) -> tuple[int, ...]:
         """Which schema column each given name is; anything but the schema's names, each once, is refused."""
         problems = []
         for name in given:
@@ -50,12 +50,13 @@ class Layout:
                 problems.append(f"'{name}' is not an input of the model.{nearest(name, self.names)}".rstrip("."))
         missing = [name for name in self.names if name not in set(given)]
         if missing:
-            problems.append("missing: " + ", ".join(f"'{name}'" for name in missing[:10]))
+            more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+            problems.append("missing: " + ", ".join(f"'{name}'" for name in missing[:10]) + more)
         twice = sorted({name for name in given if given.count(name) > 1}) if len(set(given)) < len(given) else []
         if twice:
             problems.append("given twice: " + ", ".join(f"'{name}'" for name in twice[:10]))
         if problems:
-            raise RequestError(f"{where}: {'; '.join(problems[:10])}", code="wrong_columns")
+            raise RequestError(f"{where}: {'; '.join(problems[:10])}", code="wrong_columns", row=row)
         return tuple(self.position[name] for name in given)
 
     def fill(self, into: npt.NDArray[np.float64], at: int, values: Sequence[Any]) -> None:

@@ -65,7 +65,7 @@ def run(step: str, command: list[str]) -> None:
     print(f"  {step}: {time.monotonic() - started:.0f} s", flush=True)
 
 
-def find_uv(environment: Path) -> list[str]:
+def find_uv() -> list[str]:
     """The installer: uv on PATH in the pinned version, else a private copy made with pip."""
     found = shutil.which("uv")
     if found is not None:
@@ -77,7 +77,6 @@ def find_uv(environment: Path) -> list[str]:
         private.parent.mkdir(exist_ok=True)
         run("making a place for the installer", [sys.executable, "-m", "venv", str(private)])
         run("fetching the installer", [str(private / "bin" / "pip"), "install", "--quiet", "--progress-bar=on", UV])
-    del environment
     return [str(private / "bin" / "uv")]
 
 
@@ -88,7 +87,7 @@ def make(environment: Path, locks: list[Path], *, editable: bool) -> None:
     if stamp.exists() and stamp.read_text() == wanted:
         print(f"  {environment.relative_to(ROOT)} is up to date")
         return
-    uv = find_uv(environment)
+    uv = find_uv()
     python = str(environment / "bin" / "python")
     if not Path(python).exists():
         run(

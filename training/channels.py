@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from contract.places import TRAINING_JOB_NAME, Container
+from training.faults import fault_of
 
 READ_AS_MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 FORMS = {
@@ -158,7 +159,10 @@ def _read(path: Path, form: str, *, header: bool, target: str) -> pl.DataFrame:
             return pl.read_ndjson(path, infer_schema_length=None)
         frame = pl.read_csv(path, has_header=header, null_values=READ_AS_MISSING, infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError, ValueError) as problem:
-        raise ChannelError(f"'{path.name}' cannot be read as {form}: {problem}") from problem
+        raise ChannelError(f"'{path.name}' cannot be read as {form}: {fault_of(path, form) or problem}") from problem
+    # A line that is too short reads as if its last cells were missing: look at the lines where some are.
+    if frame.width and frame[:, -1].null_count() and (fault := fault_of(path, form)):
+        raise ChannelError(f"'{path.name}' cannot be read as {form}: {fault}")
     if header:
         return frame
     # SageMaker's habit for CSV without a header: the target first, then the inputs.

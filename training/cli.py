@@ -7,10 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contract.places import Container
-from contract.stages import STAGES, WRONG_SETTINGS
+from contract.stages import DONE, STAGES, WRONG_SETTINGS
 from families.discovery import discover
 from training import sample
 from training.settings import OF_A_RUN
+
+HOW_TO_SET = (
+    "Hyperparameters come from input/config/hyperparameters.json, and over them from options: --name value. "
+    "`python -m training hyperparameters` lists them."
+)
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -29,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     words = parser.add_subparsers(dest="word", required=True)
     for stage in STAGES.values():
-        words.add_parser(stage.name, help=stage.does)
+        words.add_parser(stage.name, help=stage.does, description=f"{stage.does}. {HOW_TO_SET}")
     listing = words.add_parser("hyperparameters", help="list what can be set on a run and on a family")
     listing.add_argument("--family", default=OF_A_RUN[0].default, choices=list(discover()))
     _add_sample(words.add_parser("sample", help="write a table of sample data"))
@@ -88,12 +93,20 @@ def _add_sample(parser: argparse.ArgumentParser) -> None:
 
 
 def _write_sample(options: argparse.Namespace) -> int:
+    try:
+        _write_tables(options)
+    except (sample.SampleError, OSError) as problem:
+        print(f"failed: {problem}")
+        return WRONG_SETTINGS
+    return DONE
+
+
+def _write_tables(options: argparse.Namespace) -> None:
     if options.name != "churn":
         sample.write(sample.CLASSICS[options.name][0](), options.out)
-        return 0
+        return
     knobs = sample.Knobs(options.drift, options.concept, options.missing, options.delay_days)
     table = sample.churn(options.rows, options.seed, knobs)
     sample.write(table, options.out)
     if options.outcomes:
         sample.write(sample.outcomes(table, options.seed, knobs), options.outcomes)
-    return 0

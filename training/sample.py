@@ -33,6 +33,10 @@ MISSING = {
 Numbers = npt.NDArray[np.float64]
 
 
+class SampleError(ValueError):
+    """A sample table cannot be made as asked; the text says what was given and what can be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Knobs:
     """How a table differs from the world at training time; all zero is no difference.
@@ -47,12 +51,19 @@ class Knobs:
     missing: float = 1.0
     delay_days: float = 30.0
 
+    def __post_init__(self) -> None:
+        for name, least in (("drift", -1), ("missing", 0), ("delay_days", 0)):
+            if not getattr(self, name) >= least:
+                raise SampleError(f"{name} is {getattr(self, name)}, expected a number of at least {least}")
+
 
 TRAINING = Knobs()
 
 
 def churn(rows: int, seed: int, knobs: Knobs = TRAINING) -> pl.DataFrame:
     """Customers with 20 numbers, 5 categories and whether they left; about a quarter did."""
+    if rows < 1 or seed < 0:
+        raise SampleError(f"{rows} rows with seed {seed} were asked for, expected at least 1 row and a seed from 0")
     rng = np.random.default_rng([WORLD, seed])
     numbers = _numbers(rows, rng, knobs)
     levels = _levels(rows, rng, knobs)
@@ -190,6 +201,6 @@ def write(frame: pl.DataFrame, path: Path) -> None:
         ".jsonl": frame.write_ndjson,
     }
     if path.suffix not in writers:
-        raise ValueError(f"'{path.name}' ends in '{path.suffix}', expected one of {', '.join(writers)}")
+        raise SampleError(f"'{path.name}' ends in '{path.suffix}', expected one of {', '.join(writers)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     writers[path.suffix](path)

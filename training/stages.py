@@ -67,13 +67,17 @@ def run_validate(container: Container, settings: Settings) -> None:
 def run_features(container: Container, settings: Settings) -> None:
     folders = Folders(container, "features")
     taken = read_snapshot(folders["snapshot"])
-    write_features(features(taken.splits, schema_of(taken, settings)), folders["features"], taken.data_hash)
+    tables = features(taken.splits, schema_of(taken, settings))
+    write_features(tables, folders["features"], taken.data_hash)
+    print(f"features: {len(tables[TRAIN].schema.columns)} columns, {schema_in_words(tables[TRAIN].schema)}")
 
 
 def run_tune(container: Container, settings: Settings) -> None:
     folders = Folders(container, "tune")
     tables, _ = read_features(folders["features"])
-    write_tuned(tune(tables, settings, container.checkpoints / HISTORY), folders["tuning"])
+    found = tune(tables, settings, container.checkpoints / HISTORY)
+    write_tuned(found, folders["tuning"])
+    print(f"tuned: {found.family} {found.objective}={found.value:.8g}")
 
 
 def run_fit(container: Container, settings: Settings) -> None:
@@ -83,8 +87,10 @@ def run_fit(container: Container, settings: Settings) -> None:
     model = fit(tables[TRAIN], settings, journal=journal)
     scored = evaluate(predictor_of(model), tables[VALIDATION], split=VALIDATION, seed=settings.seed)
     metrics = {f"{VALIDATION}_{name}": value for name, value in scored.metrics.items()}
+    print(" ".join(f"{name}={value:.8g}" for name, value in metrics.items()))
     schema = tables[TRAIN].schema
-    write_artifact(folders["model"], model, schema, settings, metrics=metrics, data_hash=data_hash)
+    manifest = write_artifact(folders["model"], model, schema, settings, metrics=metrics, data_hash=data_hash)
+    print(f"artifact: {manifest.family}, {len(manifest.files)} files vouched for")
 
 
 def run_evaluate(container: Container, settings: Settings) -> None:
@@ -104,6 +110,7 @@ def run_explain(container: Container, settings: Settings) -> None:
     own_form = own_form_of(folders["model"], manifest)
     found = explain(model, table(frame, manifest.schema), seed=settings.seed, own_form=own_form)
     write_explanation(found, folders["explanation"])
+    print(f"explained: most important first, {', '.join(each.column for each in found.importances[:5])}")
 
 
 RUN: Mapping[str, Callable[[Container, Settings], None]] = {
@@ -121,6 +128,11 @@ def schema_of(taken: Snapshot, settings: Settings) -> Schema:
     return infer_schema(
         taken.train, settings.target, task=settings.task, drop=settings.drop, categories=settings.categories
     )
+
+
+def schema_in_words(schema: Schema) -> str:
+    categories = sum(column.is_category for column in schema.columns)
+    return f"{categories} of them categories; a {schema.task} of '{schema.target}'"
 
 
 def expected_schema(folder: Path) -> Schema | None:

@@ -33,6 +33,8 @@ MANY_UNSEEN = 0.2
 MANY_OUT_OF_RANGE = 0.05
 ENOUGH_PER_LEVEL = 5  # rows per level on average before its purity says anything
 LOOKED_AT = 50_000  # rows that are enough to see a leak
+NEARLY_ALL_NUMBERS = 0.95  # of a text column's values: the rest are then taken for mistakes
+MANY_NUMBERS = 20  # different ones; fewer are taken for codes
 
 
 class DataRefusedError(Exception):
@@ -99,6 +101,7 @@ class DataReport:
 def validate(taken: Snapshot, schema: Schema, settings: Settings, expected: Schema | None = None) -> DataReport:
     """Every check over every split; what `allow` names is demoted to a warning."""
     found = [*_of_rows(taken), *_of_target(taken.train, schema), *_of_columns(taken.train, schema)]
+    found += _of_words_among_numbers(taken.train, schema, settings)
     found += [*_of_duplicates(taken), *_of_leakage(taken.train, schema), *_of_other_splits(taken, schema)]
     if expected is not None:
         found += _of_expectation(schema, expected)
@@ -171,22 +174,51 @@ def _of_columns(frame: pl.DataFrame, schema: Schema) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def _of_words_among_numbers(frame: pl.DataFrame, schema: Schema, settings: Settings) -> Iterator[Finding]:
+    """Columns of numbers that a few words turned into text, so that every number would be learned as a name."""
+    for column in schema.columns:
+        if not column.is_category or column.name in settings.categories:
+            continue
+        given = pl.DataFrame({"row": np.arange(1, len(frame) + 1), "text": frame[column.name].cast(pl.String)})
+        given = given.drop_nulls().with_columns(pl.col("text").cast(pl.Float64, strict=False).alias("number"))
+        words = given.filter(pl.col("number").is_null())
+        numbers = len(given) - len(words)
+        if words.height and numbers >= NEARLY_ALL_NUMBERS * len(given) and given["number"].n_unique() > MANY_NUMBERS:
+            row, text = words.row(0)[:2]
+            yield Finding(
+                "schema", "error", f"{words.height} of the {len(given)} values of '{column.name}' are no numbers, the "
+                f"first '{str(text)[:40]}' in row {row}: mend those or leave them empty; if all of them are names, say "
+                "so in 'categories'", column.name,
+            )  # fmt: skip
+
+
 def _of_duplicates(taken: Snapshot) -> Iterator[Finding]:
     frame = taken.train
     share = 1 - frame.n_unique() / max(1, len(frame))
     if share > SOME_DUPLICATES:
         level: Level = "error" if share > MANY_DUPLICATES else "warning"
         yield Finding("duplicates", level, f"{share:.1%} of the rows to learn from repeat another one exactly")
-    known = frame.unique().with_columns(pl.lit(1).alias("__known"))
     for name, other in taken.splits.items():
         if name == TRAIN or other.columns != frame.columns:
             continue
-        shared = other.join(known, on=frame.columns, how="semi", nulls_equal=True).height / max(1, other.height)
+        known, asked = _comparable(frame, other)
+        shared = asked.join(known, on=frame.columns, how="semi", nulls_equal=True).height / max(1, other.height)
         if shared > MANY_SHARED_ROWS:
             yield Finding(
                 "leakage", "error", f"{shared:.1%} of the rows of '{name}' stand in the training rows as well, so it "
                 "would test memory; cut the splits by something that does not repeat",
             )  # fmt: skip
+
+
+def _comparable(one: pl.DataFrame, other: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both tables with the same kind in each column: files show whole numbers where another's have fractions."""
+    kinds = {
+        name: pl.Float64 if kind.is_numeric() and other[name].dtype.is_numeric() else pl.String
+        for name, kind in one.schema.items()
+        if kind != other[name].dtype
+    }
+    casts = [pl.col(name).cast(kind) for name, kind in kinds.items()]
+    return one.with_columns(casts), other.with_columns(casts)
 
 
 def _of_leakage(frame: pl.DataFrame, schema: Schema) -> Iterator[Finding]:
@@ -248,9 +280,36 @@ def _of_other_splits(taken: Snapshot, schema: Schema) -> Iterator[Finding]:
         if absent:
             yield Finding("schema", "error", f"'{name}' lacks the columns {', '.join(absent)}")
             continue
+        yield from _of_other_target(frame, schema, name)
+        if kinds := list(_of_other_kinds(frame, schema, name)):
+            yield from kinds
+            continue
         rows = encode(frame, schema)
         for at, column in enumerate(schema.columns):
             yield from _of_drifted_column(rows[:, at], column, name)
+
+
+def _of_other_target(frame: pl.DataFrame, schema: Schema, split: str) -> Iterator[Finding]:
+    """Targets of another split that training never saw: nothing can answer them."""
+    if schema.task == "regression":
+        return
+    unknown = sorted(set(frame[schema.target].drop_nulls().cast(pl.String).unique()) - set(schema.classes))
+    if unknown:
+        yield Finding(
+            "balance", "error", f"the target '{schema.target}' is {', '.join(unknown[:5])} in rows of '{split}', "
+            f"which training never saw; its classes are {', '.join(schema.classes)}", schema.target,
+        )  # fmt: skip
+
+
+def _of_other_kinds(frame: pl.DataFrame, schema: Schema, split: str) -> Iterator[Finding]:
+    """Columns of another split that hold text where training had numbers."""
+    for column in schema.columns:
+        kind = frame[column.name].dtype
+        if not column.is_category and not (kind.is_numeric() or kind in (pl.Boolean, pl.Null)):
+            yield Finding(
+                "schema", "error", f"'{column.name}' in '{split}' holds {kind}, and training fixed it as "
+                f"{column.kind}: look for values that are no numbers", column.name,
+            )  # fmt: skip
 
 
 def _of_drifted_column(values: Matrix, column: Column, split: str) -> Iterator[Finding]:

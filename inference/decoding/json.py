@@ -61,6 +61,13 @@ def of_rows(rows: Sequence[Any], layout: Layout) -> Matrix:
     """Rows as lists in schema order, or as objects by name."""
     if rows and all(type(row) is dict for row in rows):
         return _of_records(rows, layout)
+    if rows and type(rows[0]) is dict:
+        number, other = next((at, row) for at, row in enumerate(rows, 1) if type(row) is not dict)
+        raise RequestError(
+            f"row {number} is a JSON {_kind(other)}, expected an object by column name, as the first row is",
+            code="wrong_form",
+            row=number,
+        )
     _check_width(rows, layout.width)
     return _filled(layout, len(rows), [[row[at] for row in rows] for at in range(layout.width)])
 
@@ -92,7 +99,7 @@ def _of_records(records: Sequence[dict[str, Any]], layout: Layout) -> Matrix:
     names = set(layout.names)
     for row, record in enumerate(records, 1):
         if record.keys() != names:
-            layout.order_of(list(record), f"row {row}")
+            layout.order_of(list(record), f"row {row}", row)
     return _filled(layout, len(records), [[record[name] for record in records] for name in layout.names])
 
 

@@ -50,6 +50,7 @@ CASES: dict[str, tuple[str, bytes, int, list[str]]] = {
     "a JSON number": ("application/json", b"7", 400, ["JSON number", "instances"]),
     "a JSON NaN": ("application/json", b'[[NaN,2,1,"a","b"]]', 400, ["not JSON"]),
     "short rows": ("application/json", b'[[1,2,true,"a","b"],[1]]', 400, ["row 2", "1 values, expected 5"]),
+    "an object first": ("application/json", b'[{"age":1},[1]]', 400, ["row 2", "JSON list", "as the first row is"]),
     "mixed rows": ("application/json", b'[[1,2,true,"a","b"],{}]', 400, ["row 2", "JSON object", "a list"]),
     "a list as a value": ("application/json", b'[[1,[2],true,"a","b"]]', 400, ["row 1", "'calls'", "whole number"]),
     "an object as a category": ("application/json", b'[[1,2,true,{},"b"]]', 400, ["'plan'", "a text"]),

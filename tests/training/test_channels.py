@@ -67,20 +67,33 @@ def test_a_file_without_an_ending_takes_the_content_type_of_its_channel(containe
     [
         ({"a.csv": "x,y\n1,2\n", "b.csv": "x,z\n1,2\n"}, "other columns than 'a.csv': it adds z; it lacks y"),
         ({"a.csv": "x,y\n1,2\n", "b.csv": "y,x\n1,2\n"}, "the same names in another order"),
-        ({"a.csv": "x,y\n1,2,3\n"}, "'a.csv' cannot be read as csv"),
-        ({"a.jsonl": "{not json\n"}, "'a.jsonl' cannot be read as jsonlines"),
+        ({"a.csv": "x,y\n1,2\n1,2,3\n"}, "'a.csv' cannot be read as csv: line 3 has 3 cells, the first line has 2"),
+        ({"a.csv": "x,y\n1,2\n1\n"}, "line 3 has 1 cells, the first line has 2: 1; mend or remove it"),
+        ({"a.csv": 'x,y\n1,"2\n3"\n1\n'}, "line 4 has 1 cells"),
+        ({"a.csv": b"x,y\n1,caf\xe9\n"}, "line 2 holds the byte 0xe9, which is not UTF-8"),
+        ({"a.csv.gz": gzip.compress(b"x,y\n1\n")}, "line 2 has 1 cells"),
+        ({"a.jsonl": '{"x": 1}\n{not json\n'}, "'a.jsonl' cannot be read as jsonlines: line 2 is not JSON"),
+        ({"a.jsonl": '{"x": 1}\n\n[1]\n'}, "line 3 is no JSON object"),
         ({"a.parquet": "PAR1 no"}, "'a.parquet' cannot be read as parquet"),
         ({"a.xlsx": "?"}, "an ending that is not known"),
         ({}, "holds no data file"),
     ],
 )
-def test_what_cannot_be_read_is_named(container: Container, files: dict[str, str], said: str) -> None:
+def test_what_cannot_be_read_is_named(container: Container, files: dict[str, str | bytes], said: str) -> None:
     folder = container.channel("train")
     folder.mkdir(parents=True)
-    for name, text in files.items():
-        (folder / name).write_text(text)
+    for name, content in files.items():
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(ChannelError, match=said):
         read_channel(container, "train", header=True, target="y")
+
+
+def test_values_missing_in_the_last_column_and_blank_lines_are_no_fault(container: Container) -> None:
+    folder = container.channel("train")
+    folder.mkdir(parents=True)
+    (folder / "a.csv").write_text("x,y\n1,\n\n2,b\n")
+    read = read_channel(container, "train", header=True, target="y")
+    assert read.drop_nulls("x").rows() == [(1, None), (2, "b")]
 
 
 def test_a_pipe_is_refused_with_the_modes_that_work(container: Container) -> None:

@@ -181,8 +181,11 @@ def test_each_stage_runs_alone_from_the_folders_of_the_one_before(
     sample.write(table, container.base / "processing" / "raw" / "day=1" / "rows.csv")
     options = ["--target", sample.TARGET, "--family", "logistic_regression", "--tune-trials", "2"]
     for stage in ("snapshot", "validate", "features", "tune", "fit", "evaluate", "explain"):
-        code = run.run_stage(stage, container, _options(options))
+        printed = io.StringIO()
+        with redirect_stdout(printed):
+            code = run.run_stage(stage, container, _options(options))
         assert code == DONE, f"{stage}: {reason(container)}"
+        assert printed.getvalue(), f"{stage} says nothing of what it did"
         for place in STAGES[stage].writes:
             assert any((container.base / place.path).iterdir()), f"{stage} wrote nothing to {place.name}"
         for output, file in STAGES[stage].property_files.values():
@@ -273,18 +276,12 @@ def test_two_hosts_with_a_sharded_channel_make_one_model_of_all_rows(
 
 
 def test_the_image_starts_this_very_program(fill: Fill, table: pl.DataFrame) -> None:
-    text = (ROOT / "training" / "Dockerfile").read_text().replace("\\\n", " ")
-    lines = [line.split(maxsplit=1) for line in text.splitlines() if line[:1].isupper()]
-    found = {word: [rest for each, rest in lines if each == word] for word in {each for each, _ in lines}}
-    assert all(re.search(r"@sha256:[0-9a-f]{64}", base) for base in found["FROM"])
-    assert any("--require-hashes -r requirements/train.txt" in step for step in found["RUN"])
-    assert found["USER"] == ["10001"]
-    assert "PYTHONPATH=/opt/slipway" in found["ENV"][0]
-    assert found["WORKDIR"][-1] == "/opt/slipway"
-    assert {"contract", "families", "training"} <= {each.split()[0] for each in found["COPY"]}
+    text = (ROOT / "training" / "Dockerfile").read_text()
+    words = [re.findall(rf"^{word} (\[.*\])$", text, re.MULTILINE) for word in ("ENTRYPOINT", "CMD")]
+    entry, command = (json.loads(found[0]) for found in words)
     container = fill({"train": table}, QUICK | {"explain": "false"})
     started = subprocess.run(
-        [*json.loads(found["ENTRYPOINT"][0]), *json.loads(found["CMD"][0])],
+        [*entry, *command],
         cwd=ROOT, env={"SAGEMAKER_BASE_DIR": str(container.base), "PATH": _path(), "OMP_NUM_THREADS": "1",
                        "MLFLOW_TRACKING_URI": "off"},
         check=False, capture_output=True, text=True,

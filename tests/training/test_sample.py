@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from contract.stages import WRONG_SETTINGS
 from training import sample
 from training.cli import main
 
@@ -72,3 +73,18 @@ def test_the_command_writes_the_form_that_the_ending_names(tmp_path: Path, endin
 def test_an_unknown_ending_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"expected one of \.csv, \.parquet, \.jsonl"):
         sample.write(sample.iris(), tmp_path / "iris.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--out", "x.xlsx"], "'x.xlsx' ends in '.xlsx', expected one of .csv, .parquet, .jsonl"),
+        (["--out", "x.csv", "--rows", "0"], "expected at least 1 row"),
+        (["--out", "x.csv", "--missing", "-1"], "missing is -1.0, expected a number of at least 0"),
+    ],
+)
+def test_a_table_that_cannot_be_made_is_refused_in_words(
+    options: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sample", "churn", *options]) == WRONG_SETTINGS
+    assert told in capsys.readouterr().out

@@ -109,6 +109,35 @@ def test_validation_rows_unlike_the_training_rows_are_remarked(table: pl.DataFra
     assert "of 'monthly_charge' in 'validation' lie outside" in found
 
 
+def test_a_word_among_numbers_refuses_and_numbers_that_are_names_do_not(table: pl.DataFrame) -> None:
+    texts = ["lots", *map(str, range(1, len(table)))]
+    taken = Snapshot({"train": table.with_columns(pl.Series("visits", texts))}, "hash")
+    schema = infer_schema(taken.train, sample.TARGET)
+    assert "1 of the 1200 values of 'visits' are no numbers, the first 'lots' in row 1" in said(
+        validate(taken, schema, SETTINGS)
+    )
+    assert validate(taken, schema, replace(SETTINGS, categories=("visits",))).passed
+
+
+def test_targets_and_words_that_training_never_saw_refuse_another_split(table: pl.DataFrame) -> None:
+    other = sample.churn(200, 5).with_columns(
+        pl.lit("perhaps").alias(sample.TARGET), pl.lit("many").alias("support_calls")
+    )
+    found = said(
+        validate(Snapshot({"train": table, "validation": other}, "hash"), infer_schema(table, sample.TARGET), SETTINGS)
+    )
+    assert "the target 'churned' is perhaps in rows of 'validation', which training never saw" in found
+    assert "'support_calls' in 'validation' holds String, and training fixed it as integer" in found
+
+
+def test_whole_numbers_in_one_split_and_fractions_in_another_are_compared(table: pl.DataFrame) -> None:
+    other = table.head(100).with_columns(pl.col("support_calls").cast(pl.Float64))
+    report = validate(
+        Snapshot({"train": table, "validation": other}, "hash"), infer_schema(table, sample.TARGET), SETTINGS
+    )
+    assert "100.0% of the rows of 'validation' stand in the training rows" in said(report)
+
+
 def test_a_promised_schema_is_held_against_the_rows(table: pl.DataFrame) -> None:
     promised = infer_schema(table, sample.TARGET)
     changed = table.drop("age").with_columns(
