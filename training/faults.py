@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 SHOWN = 60  # characters of a line that a sentence repeats
 
@@ -24,11 +24,11 @@ def fault_of(path: Path, form: str) -> str:
         return str(problem)
 
 
-def _opened(path: Path) -> IO[bytes]:
-    return gzip.open(path) if path.name.endswith(".gz") else path.open("rb")
+def _opened(path: Path) -> BufferedReader | gzip.GzipFile:
+    return gzip.GzipFile(path) if path.name.endswith(".gz") else path.open("rb")
 
 
-def _decoded(lines: IO[bytes]) -> Iterator[str]:
+def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
     for number, line in enumerate(lines, 1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -40,7 +40,7 @@ def _decoded(lines: IO[bytes]) -> Iterator[str]:
 
 def _of_csv(lines: Iterator[str]) -> str:
     reader = csv.reader(lines)
-    first = next(reader, [])
+    first: list[str] = next(reader, [])
     for cells in reader:
         if cells and len(cells) != len(first):
             return (
