@@ -60,8 +60,19 @@ class Judged:
     document: Mapping[str, Any]
 
 
-def judged(window: Window, baseline: Baseline, past: Sequence[Past], settings: Settings, now: datetime) -> Judged:
-    """Compare a window with its baseline, in the light of the windows before it; pure."""
+def judged(
+    window: Window,
+    baseline: Baseline,
+    past: Sequence[Past],
+    settings: Settings,
+    now: datetime,
+    *,
+    served: Mapping[str, Any] | None = None,
+) -> Judged:
+    """Compare a window with its baseline, in the light of the windows before it; pure.
+
+    `served` is what the endpoint measured of it (see `Traffic.served`), for the report.
+    """
     reference = baseline.reference_at(window.span.since)
     sums = [*(each.sums for each in past), sums_of(window.profile)]
     references = [*(baseline.reference_at(each.since) for each in past), reference]
@@ -74,7 +85,7 @@ def judged(window: Window, baseline: Baseline, past: Sequence[Past], settings: S
     document = report.document(
         endpoint=settings.endpoint, variant=settings.variant, baseline=baseline, window=window, verdict=verdict,
         measured=drift.measure(table), violations=violations, past=[each.point for each in past],
-        made=now.isoformat(timespec="seconds"),
+        made=now.isoformat(timespec="seconds"), served=served,
     )  # fmt: skip
     return Judged(window, verdict, violations, document)
 

@@ -121,7 +121,7 @@ class Described:
             *(["--parts", parts] if parts else ["--capture", self.given["SLIPWAY_CAPTURE_URI"]]),
             *(["--variant", variant] if variant != ALL else []),
             "--until", self.end.isoformat(), "--hours", f"{self.hours:g}",
-            "--endpoint", self.endpoint, "--output", self.output(variant), "--publish",
+            "--endpoint", self.endpoint, "--output", self.output(variant), "--publish", "--served",
             *(["--history", f"{windows.rstrip('/')}/counts/"] if windows else []),
         ]  # fmt: skip
 

@@ -22,6 +22,7 @@ from monitoring import modelmonitor, publish, watch
 from monitoring.baseline import Baseline
 from monitoring.capture import Span, instant
 from monitoring.commands.baseline import read_schema
+from monitoring.experiment.traffic import Traffic
 from monitoring.profile import ProfileError
 from monitoring.quality import Constraints, constraints_of
 from monitoring.storage import Folder, file, folder, listing
@@ -72,6 +73,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--rows-at-least", type=int, metavar="N", help="fewer are a violation; else a tenth of the usual"
     )
     parser.add_argument("--publish", action="store_true", help="send signals to CloudWatch")
+    parser.add_argument("--served", action="store_true", help="show the endpoint's own latency and errors as well")
     parser.add_argument(
         "--model-monitor-names", metavar="SCHEDULE", help="send them under Model Monitor's names as well"
     )
@@ -275,7 +277,8 @@ def _judge(job: Job, variant: str, window: Window, *, alone: bool) -> int:
     )
     history = folder(args.history, outside.s3) if args.history else None
     past = watch.recall(history, variant, window.span.since, job.baseline) if history else []
-    result = watch.judged(window, job.baseline, past, settings, outside.now())
+    served = _served(job, variant, window.span)
+    result = watch.judged(window, job.baseline, past, settings, outside.now(), served=served)
     watch.write(result, job.baseline, job.output if alone else _Below(job.output, variant))
     if history:
         watch.remember(result, settings, history)
@@ -292,6 +295,20 @@ def _judge(job: Job, variant: str, window: Window, *, alone: bool) -> int:
         args.fail_on in ("quality", "any") and result.violations
     )
     return VERDICT if failed else OK
+
+
+def _served(job: Job, variant: str, span: Span) -> dict[str, Any] | None:
+    """What CloudWatch knows of the window, when it is asked for and can be read."""
+    if not job.args.served or span.since is None or span.until is None:
+        return None
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    traffic = Traffic(job.outside.cloudwatch(), None, job.endpoint)
+    try:
+        return traffic.served(variant, span.since, span.until)
+    except (BotoCoreError, ClientError) as problem:
+        job.outside.say(f"the endpoint's own metrics cannot be read, and are left out of the report: {problem}")
+        return None
 
 
 def _constraints(job: Job) -> Constraints:

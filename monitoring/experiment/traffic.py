@@ -11,7 +11,7 @@ from contract import signals
 from monitoring.experiment.experiment import Experiment, Guardrail
 from monitoring.experiment.looks import Tally
 
-PERCENTILES = ("p50", "p90", "p99")
+PERCENTILES = ("p10", "p25", "p50", "p75", "p90", "p95", "p99")
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ class Traffic:
         """Percentiles of the time inside the container, in microseconds; none without traffic."""
         found = {each: self._sum("latency", variant, each, since, until) for each in PERCENTILES}
         return {name: value for name, value in found.items() if value}
+
+    def served(self, variant: str, since: datetime, until: datetime) -> dict[str, Any]:
+        """How a variant answered between two instants: requests, errors among them, and percentiles of the latency."""
+        requests, errors = (round(self._sum(key, variant, "Sum", since, until)) for key in ("invocations", "errors"))
+        return {"requests": requests, "errors": errors, "latency": self.latency(variant, since, until)}
 
     def weights(self, since: datetime) -> dict[str, float] | None:
         """The weights in force since an instant; none when they, or anything else of the endpoint, changed after it."""

@@ -18,7 +18,7 @@ MOST = 40.0  # of the natural logarithm of an e-value that is drawn
 
 
 Latency = Mapping[str, Mapping[str, float]]
-"""Per variant and percentile (p50, p90, p99): microseconds."""
+"""Per variant and percentile (p10 to p99): microseconds."""
 
 
 def document(

@@ -55,7 +55,7 @@ def different(measured: Measured, rate: float = DISCOVERY) -> dict[str, float]:
 
 def document(
     *, endpoint: str, variant: str, baseline: Baseline, window: Window, verdict: Verdict, measured: Measured,
-    violations: Sequence[Violation], past: Sequence[Point], made: str,
+    violations: Sequence[Violation], past: Sequence[Point], made: str, served: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Everything the report says, as plain values that JSON can hold."""
     listed = different(measured)
@@ -82,6 +82,7 @@ def document(
         "violations": [violation.to_json() for violation in violations],
         "tally": window.tally.to_json(),
         "past": [point.to_json() for point in past],
+        "served": served,
     }
     return {name: _finite_only(value) for name, value in found.items()}
 
@@ -163,6 +164,9 @@ def page(report: Mapping[str, Any]) -> str:
         else None,
         Section("Columns by window", heat_map(report), "The effect in each column; 1 is the smallest that matters.")
         if len(report["past"]) > 1
+        else None,
+        Section("Latency and errors", _served(report["served"]), "What the endpoint itself measured of the window.")
+        if report.get("served")
         else None,
         Section("Data quality", violations(report)),
         Section("All columns", _all_columns(report), "Scores with 95 % intervals; p-values before correction."),
@@ -278,6 +282,22 @@ def _bars(shape: Mapping[str, Any]) -> Any:
         )
     drawn.update_layout(yaxis={"title": "share", "tickformat": ".0%"}, xaxis={"type": "category"})
     return drawn
+
+
+def _served(served: Mapping[str, Any]) -> str:
+    """The errors as a share of requests, and the latency's distribution by percentile."""
+    import plotly.graph_objects as go
+
+    requests, errors, latency = served["requests"], served["errors"], served["latency"]
+    share = f" ({errors / requests:.3%})" if requests else ""
+    told = f"<p>{number(errors)} of {number(requests)} requests failed inside the container{share}.</p>"
+    if not latency:
+        return told
+    drawn = go.Figure(layout={"xaxis": {"title": "milliseconds", "type": "log"}, "yaxis": {"title": "answered within"}})
+    times, shares = [value / 1000 for value in latency.values()], [float(name[1:]) / 100 for name in latency]
+    drawn.add_trace(go.Scatter(x=times, y=shares, mode="lines+markers", name="latency", line={"color": AFTER}))
+    drawn.update_layout(yaxis={"tickformat": ".0%", "range": [0, 1]})
+    return told + figure(drawn, "Latency distribution: share of requests answered within a time", 220)
 
 
 def _windows(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -37,6 +37,13 @@ class Metrics:
     def put_metric_data(self, *, Namespace: str, MetricData: Sequence[Mapping[str, Any]]) -> None:  # noqa: N803
         self.sent += [(Namespace, each) for each in MetricData]
 
+    def get_metric_statistics(self, **asked: Any) -> dict[str, Any]:
+        name, known = asked["MetricName"], {"Invocations": 600.0, "Invocation5XXErrors": 3.0}
+        if name in known:
+            return {"Datapoints": [{"Sum": known[name]}]}
+        percentile = asked["ExtendedStatistics"][0]
+        return {"Datapoints": [{"ExtendedStatistics": {percentile: 1000.0 * float(percentile[1:])}}]}
+
     def value(self, name: str) -> float:
         return next(float(each["Value"]) for _, each in self.sent if each["MetricName"] == name)
 
@@ -59,7 +66,12 @@ class Monitor:
 
     def run(self, *arguments: str) -> int:
         environment = {"SAGEMAKER_BASE_DIR": str(self.place / "ml"), **self.environment}
-        outside = Outside(environment, now=lambda: self.now, cloudwatch=lambda: self.metrics, say=self.said.append)
+        outside = Outside(
+            environment,
+            now=lambda: self.now,
+            cloudwatch=lambda: self.metrics,
+            say=self.said.append,
+        )
         return cli.main(arguments, outside)
 
     def make_baseline(self, output: Path) -> int:
@@ -131,6 +143,15 @@ def test_only_names_of_the_signals_table_are_published_and_the_heartbeat_comes_l
         assert each["Unit"] == signal.unit
     assert monitor.metrics.value("WindowRows") == 600
     assert monitor.metrics.sent[-1][1]["MetricName"] == "MonitorRan"
+
+
+def test_the_endpoints_own_latency_and_errors_are_shown_when_asked_for(monitor: Monitor, capture: Capture) -> None:
+    monitor.judge(capture())
+    assert monitor.report()["served"] is None
+    monitor.judge(capture(), "--served")
+    served = monitor.report()["served"]
+    assert (served["requests"], served["errors"], served["latency"]["p99"]) == (600, 3, 99_000.0)
+    assert "3 of 600 requests failed" in (monitor.place / "out" / "report.html").read_text()
 
 
 def test_every_variant_is_judged_on_its_own(monitor: Monitor, capture: Capture) -> None:

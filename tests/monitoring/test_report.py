@@ -53,7 +53,8 @@ def drifted(baseline: Baseline) -> Judged:
     tally.absent["column 7"] = 3_000
     now = start + timedelta(hours=49)
     window = Window(count(frame(3_000, 9, shift=0.8), baseline.layout), tally, Span(now - timedelta(hours=1), now))
-    return judged(window, baseline, past, Settings("churn", "champion"), now)
+    served = {"requests": 3_000, "errors": 6, "latency": {"p10": 900.0, "p50": 1_500.0, "p99": 9_000.0}}
+    return judged(window, baseline, past, Settings("churn", "champion"), now, served=served)
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +157,7 @@ def test_a_report_opens_without_errors_and_shows_its_data(
     assert "column 3" in body
     assert "missing_column_check" in body
     assert "not JSON" in body
+    assert "6 of 3,000 requests failed inside the container (0.200%)" in body
     assert tab.locator("figure.plot path.js-line").count() > 10
     assert tab.locator("figure.plot .hm image, figure.plot .heatmaplayer image").count() >= 1
     wide = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

@@ -76,7 +76,7 @@ def test_requests_errors_and_slow_answers_of_a_look(cloudwatch: Any) -> None:
     found = traffic.guardrails(Experiment("spring", METRIC, guardrails), "champion", "champion", SINCE, UNTIL)
     assert found == {"errors": Tally(120, 6), "fixed": Tally(120, 12), "own": Tally(120, 12)}
     latency = traffic.latency("champion", SINCE, UNTIL)
-    assert list(latency) == ["p50", "p90", "p99"]
+    assert list(latency) == ["p10", "p25", "p50", "p75", "p90", "p95", "p99"]
     assert (latency["p50"], latency["p99"]) == (1000.0, 20_000.0)
 
 
