@@ -27,31 +27,48 @@ def moto() -> Application:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     moto_api_backend.reset()
-    fill_notification_gap()
+    fill_gaps()
     return bucket_policies.install(DomainDispatcherApplication(create_backend_app))
 
 
-def fill_notification_gap() -> None:
-    """Moto keeps a bucket's EventBridge switch and forgets to tell it, so providers set it again at every run."""
+def fill_gaps() -> None:
+    """What moto keeps of a bucket and forgets to tell, so that providers would set it again at every run."""
     from moto.s3.responses import S3Response
 
-    told = S3Response.get_bucket_notification
-    if told.__name__ != "get_bucket_notification":
-        return  # it was filled before
+    _complete(S3Response, "get_bucket_notification", _tell_eventbridge)
+    _complete(S3Response, "get_bucket_replication", _tell_selection)
 
-    def with_eventbridge(self: Any) -> Any:
-        kept = self.backend.get_bucket_notification_configuration(self.bucket_name)
-        if kept and kept.event_bridge is not None:
-            serialized = self.serialized
 
-            def completed(answer: Any) -> Any:
-                answer.result["EventBridgeConfiguration"] = {}
-                return serialized(answer)
+def _tell_eventbridge(asked: Any, result: dict[str, Any]) -> None:
+    kept = asked.backend.get_bucket_notification_configuration(asked.bucket_name)
+    if kept and kept.event_bridge is not None:
+        result["EventBridgeConfiguration"] = dict[str, str]()
 
-            self.serialized = completed
+
+def _tell_selection(asked: Any, result: dict[str, Any]) -> None:
+    kept = asked.backend.get_bucket_replication(asked.bucket_name)
+    for told, rule in zip(result["ReplicationConfiguration"]["Rules"], kept["Rule"], strict=True):
+        if "SourceSelectionCriteria" in rule:
+            told["SourceSelectionCriteria"] = rule["SourceSelectionCriteria"]
+
+
+def _complete(kind: type[Any], name: str, add: Callable[[Any, dict[str, Any]], None]) -> None:
+    """Let a method of moto's answer with what `add` puts into its result."""
+    told = getattr(kind, name)
+    if told.__name__ != name:
+        return  # it was done before
+
+    def complete(self: Any) -> Any:
+        serialized = self.serialized
+
+        def completed(answer: Any) -> Any:
+            add(self, answer.result)
+            return serialized(answer)
+
+        self.serialized = completed
         return told(self)
 
-    S3Response.get_bucket_notification = with_eventbridge  # type: ignore[method-assign]
+    setattr(kind, name, complete)
 
 
 def moto_account(access_key: str) -> str | None:

@@ -195,17 +195,22 @@ class Budgets:
     # --- tags
 
     def tags(self, request: Request) -> dict[str, Any]:
-        tags = self.scope(request).tags(request.params["ResourceARN"])
+        tags = self.scope(request).tags(_arn(request))
         return {"ResourceTags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
     def tag(self, request: Request) -> dict[str, Any]:
         params = request.params
-        self.scope(request).tag(params["ResourceARN"], {tag["Key"]: tag["Value"] for tag in params["ResourceTags"]})
+        self.scope(request).tag(_arn(request), {tag["Key"]: tag["Value"] for tag in params["ResourceTags"]})
         return {}
 
     def untag(self, request: Request) -> dict[str, Any]:
-        self.scope(request).untag(request.params["ResourceARN"], request.params["ResourceTagKeys"])
+        self.scope(request).untag(_arn(request), request.params["ResourceTagKeys"])
         return {}
+
+
+def _arn(request: Request) -> str:
+    """The ARN that is meant: a client that was told not to look its account up leaves it out."""
+    return request.params["ResourceARN"].replace("arn:aws:budgets:::", f"arn:aws:budgets::{request.account}:")
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

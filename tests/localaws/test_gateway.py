@@ -85,3 +85,23 @@ def test_a_bucket_tells_that_it_notifies_eventbridge(client: Callable[..., Any])
     s3.create_bucket(Bucket="noted", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     s3.put_bucket_notification_configuration(Bucket="noted", NotificationConfiguration={"EventBridgeConfiguration": {}})
     assert "EventBridgeConfiguration" in s3.get_bucket_notification_configuration(Bucket="noted")
+
+
+def test_a_bucket_tells_what_of_it_is_replicated(client: Callable[..., Any]) -> None:
+    s3 = client("s3")
+    for bucket in ("kept-twice", "kept-there"):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    rule = {
+        "ID": "all",
+        "Priority": 0,
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "DeleteMarkerReplication": {"Status": "Disabled"},
+        "SourceSelectionCriteria": {"SseKmsEncryptedObjects": {"Status": "Enabled"}},
+        "Destination": {"Bucket": "arn:aws:s3:::kept-there"},
+    }
+    configuration = {"Role": "arn:aws:iam::123456789012:role/copies", "Rules": [rule]}
+    s3.put_bucket_replication(Bucket="kept-twice", ReplicationConfiguration=configuration)
+    (told,) = s3.get_bucket_replication(Bucket="kept-twice")["ReplicationConfiguration"]["Rules"]
+    assert told["SourceSelectionCriteria"] == rule["SourceSelectionCriteria"]
