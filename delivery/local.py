@@ -46,6 +46,7 @@ class LocalCloud:
 
     folder: Path
     containers: Path
+    interpreter: str | None = None  # one Python for all containers, instead of an environment per lock
 
     @property
     def ready_file(self) -> Path:
@@ -95,6 +96,7 @@ class LocalCloud:
         command = [sys.executable, "-m", "localaws", "--port", str(port), "--clock", clock]
         command += ["--containers", str(self.containers), "--state", str(self.folder / "state")]
         command += ["--work", str(self.folder / "work"), "--ready-file", str(self.ready_file)]
+        command += ["--interpreter", self.interpreter] if self.interpreter else []
         pid = spawn(command, self.log, self.containers)
         if until(lambda: self.ready_file.exists() or not alive(pid), START_SECONDS) and alive(pid):
             return Running(**json.loads(self.ready_file.read_text()))

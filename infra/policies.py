@@ -22,6 +22,7 @@ WILDCARDS: Mapping[str, str] = {
     "cloudwatch:GetMetricData": "CloudWatch takes no resource for reading metrics",
     "cloudwatch:GetMetricStatistics": "CloudWatch takes no resource for reading metrics",
     "cloudwatch:ListMetrics": "CloudWatch takes no resource for listing metrics",
+    "cloudwatch:DescribeAlarms": "CloudWatch tells of composite alarms only who may ask about all alarms",
     "ecr:GetAuthorizationToken": "a token is for the registry, not for a repository",
     "ec2:DescribeDhcpOptions": "EC2 takes no resource for describing",
     "ec2:DescribeNetworkInterfaces": "EC2 takes no resource for describing",
@@ -29,6 +30,7 @@ WILDCARDS: Mapping[str, str] = {
     "ec2:DescribeSubnets": "EC2 takes no resource for describing",
     "ec2:DescribeVpcs": "EC2 takes no resource for describing",
     "sagemaker:ListEndpoints": "listing takes no resource",
+    "sagemaker:ListModelPackages": "listing takes no resource",
     "sagemaker:ListPipelines": "listing takes no resource",
     "sagemaker:ListModelPackageGroups": "listing takes no resource",
     "sagemaker:ListTrainingJobs": "listing takes no resource",
@@ -382,15 +384,15 @@ LOOK_SAGEMAKER = of(
     "DescribeEndpoint DescribeEndpointConfig DescribeFeatureGroup DescribeModel DescribeModelPackage "
     "DescribeModelPackageGroup DescribePipeline DescribePipelineDefinitionForExecution "
     "DescribePipelineExecution DescribeProcessingJob DescribeTrainingJob DescribeTransformJob "
-    "GetModelPackageGroupPolicy ListModelPackages ListPipelineExecutionSteps ListPipelineExecutions "
-    "ListTags",
+    "GetModelPackageGroupPolicy ListPipelineExecutionSteps ListPipelineExecutions ListTags",
 )
 LIST_ALL = (
     *of(
         "sagemaker",
-        "ListEndpoints ListPipelines ListModelPackageGroups ListTrainingJobs Search",
+        "ListEndpoints ListModelPackageGroups ListModelPackages ListPipelines ListTrainingJobs Search",
     ),
     *of("cloudwatch", "GetMetricData GetMetricStatistics ListMetrics"),
+    "cloudwatch:DescribeAlarms",
     "tag:GetResources",
 )
 SAGEMAKER_KINDS = (
@@ -416,7 +418,6 @@ def look(grounds: Grounds) -> list[Statement]:
     return [
         Statement("Look", LOOK_SAGEMAKER, kinds),
         Statement("List", LIST_ALL, ("*",)),
-        Statement("ListAlarms", ("cloudwatch:DescribeAlarms",), (grounds.names.arn("cloudwatch", "alarm:*"),)),
         Statement("ListLogGroups", ("logs:DescribeLogGroups",), (grounds.names.arn("logs", "log-group:*"),)),
         Statement("ReadLogs", logs, grounds.logs("/aws/sagemaker/*")),
         Statement(
@@ -515,10 +516,15 @@ def approver(grounds: Grounds) -> list[Statement]:
 
 
 def auditor(grounds: Grounds) -> list[Statement]:
+    """Read evidence, logs and what the monitor said; no data and no models."""
+    reports = ("windows/", "experiments/")
+    prefixes = {"StringLike": {"s3:prefix": [f"{each}*" for each in reports]}}
     return [
         *look(grounds),
         *read("Evidence", grounds, "evidence", "logs"),
         *check_evidence(grounds),
+        Statement("ListReports", of("s3", "ListBucket"), (grounds.bucket("artifacts"),), conditions=prefixes),
+        Statement("ReadReports", of("s3", "GetObject"), tuple(grounds.objects("artifacts", each) for each in reports)),
         Statement("ReadTrail", of("cloudtrail", "LookupEvents"), ("*",)),
         Statement("ReadCost", of("ce", "GetCostAndUsage"), ("*",)),
         Statement("ReadKey", KEY_READ, (grounds.key_arn,)),

@@ -106,6 +106,7 @@ def assets() -> dict[str, tuple[bytes, str]]:
     """What the page brings along; nothing else is given out."""
     return {
         "page.css": ((PAGE / "page.css").read_bytes(), "text/css"),
+        "parts.css": ((PAGE / "parts.css").read_bytes(), "text/css"),
         "page.js": ((PAGE / "page.js").read_bytes(), "text/javascript"),
         "plotly.js": (bundle().encode(), "text/javascript"),
     }

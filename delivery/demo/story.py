@@ -90,12 +90,13 @@ class Stage:
         self.calendar.play(until_, every, lambda _: customers.call(requests))
 
     def roll_out(self, ask: Callable[[], Release], customers: Customers, *, every: timedelta, requests: int) -> Release:
-        """Ask for a release, and let customers call while it bakes."""
+        """Ask for a release, and let customers call while it bakes; soon it is known how they turned out."""
         with ThreadPoolExecutor(1) as person:
             asked = person.submit(ask)
             until(lambda: asked.done() or self.baking(), PATIENCE)
             while not asked.done() and self.endpoint.live().status not in SETTLED:
                 customers.call(requests)
+                customers.turn_out()
                 self.calendar.on(every)
             return asked.result()
 

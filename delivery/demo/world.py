@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,11 @@ class World:
 
     @contextmanager
     def running(self) -> Iterator[str]:
-        """The embedded AWS of this world, on a clock that moves when it is told to; it ends with the block."""
-        cloud = local_cloud(self.root)
+        """The embedded AWS of this world, on a clock that moves when it is told to; it ends with the block.
+
+        Containers run with this very Python: what it lacks could not be fetched by a play that is sealed off.
+        """
+        cloud = replace(local_cloud(self.root), interpreter=sys.executable)
         try:
             yield cloud.start(clock=f"stepped:{MORNING}", port=0).url
         finally:

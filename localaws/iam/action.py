@@ -223,7 +223,8 @@ def _sagemaker(request: Request, operation: str, params: Mapping[str, Any]) -> I
         noun, noun
     )
     noun = "Endpoint" if noun == "EndpointWeightsAndCapacities" else noun
-    noun = "Pipeline" if noun == "PipelineExecution" and "PipelineName" in params else noun
+    of_a_pipeline = noun in {"PipelineExecution", "ListPipelineExecutions"} and "PipelineName" in params
+    noun = "Pipeline" if of_a_pipeline else noun
     for member in (f"{noun}Name", f"{noun}Id", *NEEDS_TOO.get(operation, ())):
         if member in SAGEMAKER and member in params:
             yield _sagemaker_arn(request, member, str(params[member]))

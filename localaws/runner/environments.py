@@ -65,7 +65,8 @@ def _make(place: Path, lock: Path) -> None:
     python = str(place / "bin" / "python")
     if uv:
         _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(place)], lock)
-        _run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, str(lock)], lock)
+        sync = [uv, "pip", "sync", "--quiet", "--compile-bytecode", "--require-hashes"]  # else each start compiles anew
+        _run([*sync, "--python", python, str(lock)], lock)
     else:
         _run([sys.executable, "-m", "venv", "--clear", str(place)], lock)
         _run([python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(lock)], lock)

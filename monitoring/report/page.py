@@ -93,9 +93,15 @@ def cards(each: Sequence[tuple[str, str, str]]) -> str:
 
 
 def render(
-    title: str, verdict: str, mood: Mood, *, facts: Sequence[tuple[str, str]], sections: Sequence[Section]
+    title: str,
+    verdict: str,
+    mood: Mood,
+    *,
+    facts: Sequence[tuple[str, str]],
+    sections: Sequence[Section],
+    style: str = "",
 ) -> str:
-    """The whole page."""
+    """The whole page; `style` is more CSS, for parts that bring their own."""
     listed = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in facts)
     parts = "".join(
         f"<section><h2>{text(part.title)}</h2>"
@@ -113,7 +119,7 @@ def render(
  content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:">
 <link rel="icon" href="data:,">
 <title>{text(title)}</title>
-<style>{STYLE.read_text()}</style>
+<style>{STYLE.read_text()}{style}</style>
 </head>
 <body>
 <header class="{mood}"><h1>{text(title)}</h1><p class="verdict">{text(verdict)}</p><dl>{listed}</dl></header>

@@ -6,23 +6,29 @@ import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import numpy as np
 import polars as pl
 import pytest
 import uvicorn
+from botocore.config import Config
 
 from contract import places
 from contract.records import Column, Schema
 from contract.signals import signal
+from delivery.bundle import seal
 from delivery.dashboard.server import application, listen
 from delivery.engine.cloud import embedded
 from delivery.environment import Environment
-from delivery.ledger import Decision
+from delivery.evidence import Evidence
+from delivery.gates import Gates
+from delivery.ledger import Decision, Ledger
+from infra import policies
 from infra.names import Names
 from localaws.app import App, start
 from localaws.metrics.series import metric_key
@@ -42,7 +48,9 @@ from monitoring.watch import Settings as Watched
 from monitoring.window import Window
 from stacks.settings import ROOT, load
 
+ACCOUNT = "123456789012"
 NOW = datetime.fromisoformat("2026-03-02T12:00:00+00:00")
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/slipway-local/inference@sha256:" + "0" * 64
 HOSTILE = "<img src=x onerror=document.title='broken'>"
 MEASURE = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 400}
 
@@ -50,7 +58,9 @@ MEASURE = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 400}
 def environment_at(url: str, root: Path) -> Environment:
     """The local environment, reached at a URL."""
     settings = load("local", ROOT)
-    return Environment("local", root, settings, embedded(settings, url))
+    cloud = embedded(settings, url)
+    own = {**cloud.variables, "AWS_ACCESS_KEY_ID": ACCOUNT}  # the account's own key may do everything, enforced or not
+    return Environment("local", root, settings, replace(cloud, variables=own))
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,7 @@ class Filled:
             self.alarms,
             self.judgements,
             self.ledger,
+            self.evidence,
         ):
             fill()
 
@@ -86,7 +97,7 @@ class Filled:
 
     @property
     def scope(self) -> Any:
-        return self.app.plane.store.scope("123456789012", "eu-west-1")
+        return self.app.plane.store.scope(ACCOUNT, "eu-west-1")
 
     def add(self, kind: str, name: str, body: dict[str, Any], at: datetime = NOW) -> str:
         arn = self.scope.arn(f"{kind}/{name}")
@@ -160,7 +171,7 @@ class Filled:
         self.scope.add("pipeline-execution", arn, arn, body, created=began.timestamp())
 
     def traffic(self) -> None:
-        metrics = self.app.plane.watch.metrics("123456789012", "eu-west-1")
+        metrics = self.app.plane.watch.metrics(ACCOUNT, "eu-west-1")
         for hour in range(24):
             at = (NOW - timedelta(hours=24 - hour)).timestamp()
             for variant, busy in (("champion", 90.0), ("challenger", 10.0)):
@@ -204,11 +215,38 @@ class Filled:
         key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
         kms.create_alias(AliasName=self.names.evidence_key_alias, TargetKeyId=key)
         here = self.environment
-        from delivery.ledger import Ledger
-
         ledger = Ledger(here.s3, self.names.bucket("evidence"), here.name)
         for what, why in (("run", "a first model"), ("approve", "better than guessing"), ("deploy", HOSTILE)):
             ledger.append(Decision(NOW.isoformat(), "ana", what, why, "churn"), here.signer)
+
+    def evidence(self) -> None:
+        """The champion's version in the registry, its evidence sealed."""
+        artifact = "s3://artifacts/runs/churn/model.tar.gz"
+        champion = f"{self.names.endpoint('churn')}-champion-7d1f"
+        container = {"Image": IMAGE, "ModelDataUrl": artifact}
+        self.add("model", champion, {"ModelName": champion, "PrimaryContainer": container})
+        auc = {"value": 0.8, "low": 0.75, "high": 0.85}
+        evidence = Evidence.model_validate(
+            {
+                "model": "churn", "version": 1, "author": "ana", "made_at": NOW, "artifact_hash": "a" * 64,
+                "artifact_bytes": 1000, "data_hash": "d" * 64, "code_hash": "c" * 64, "images": {},
+                "metrics": {"auc": auc}, "approvals": [{"who": "ben", "when": NOW, "note": "better than guessing"}],
+            }
+        )  # fmt: skip
+        gates = Gates.model_validate({"gates": [{"kind": "threshold", "metric": "auc", "at_least": 0.6}]})
+        bundle = seal(evidence, gates, NOW, self.environment.signer)
+        key = places.evidence_key("churn", bundle.hash)
+        self.environment.s3.put_object(Bucket=self.names.bucket("evidence"), Key=key, Body=bundle.to_json())
+        group = self.names.package_group("churn")
+        self.environment.sagemaker.create_model_package_group(ModelPackageGroupName=group)
+        self.environment.sagemaker.create_model_package(
+            ModelPackageGroupName=group, ModelApprovalStatus="Approved",
+            InferenceSpecification={
+                "Containers": [{"Image": IMAGE, "ModelDataUrl": artifact}],
+                "SupportedContentTypes": ["text/csv"], "SupportedResponseMIMETypes": ["text/csv"],
+            },
+            CustomerMetadataProperties={"evidence": bundle.hash, "family": "xgboost", "data_hash": "d" * 64},
+        )  # fmt: skip
 
 
 def drifted_window(endpoint: str) -> dict[str, Any]:
@@ -257,6 +295,40 @@ def won_experiment(endpoint: str) -> dict[str, Any]:
         ]
         progress = progress.add(Look(f"2026-03-01T{number % 24:02}:{number // 24:02}:00Z", *arms))
     return experiment_report.document(progress, judge(progress), endpoint, NOW.isoformat())
+
+
+def auditor_of(found: Filled) -> Environment:
+    """The same environment in the auditor's hands: the role with the platform's own statements."""
+    iam, name = found.environment.client("iam"), found.names.role("auditor")
+    trust = policies.Statement("Trust", ("sts:AssumeRole",), (), principals={"AWS": f"arn:aws:iam::{ACCOUNT}:root"})
+    trusted = json.dumps(policies.document([trust]))
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusted)["Role"]["Arn"]
+    grounds = policies.Grounds(found.names, found.names.arn("kms", "key/data"), ("churn",))
+    document = json.dumps(policies.document(policies.auditor(grounds)))
+    iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document)
+    given = found.environment.client("sts").assume_role(RoleArn=role, RoleSessionName="page")["Credentials"]
+    environment = environment_at(found.app.url, found.environment.root)
+    make: Any = boto3.client
+    for service in ("sagemaker", "cloudwatch", "s3", "kms"):
+        environment.clients[service] = make(
+            service, endpoint_url=found.app.url, region_name="eu-west-1", aws_access_key_id=given["AccessKeyId"],
+            aws_secret_access_key=given["SecretAccessKey"], aws_session_token=given["SessionToken"],
+            config=Config(s3={"addressing_style": "path"}),
+        )  # fmt: skip
+    return environment
+
+
+@pytest.fixture
+def audited(tmp_path: Path) -> Iterator[Environment]:
+    """An embedded AWS that decides every call by permissions, seen by the auditor."""
+    clock = f"stepped:{NOW.isoformat()}"
+    app = start(Settings(containers=tmp_path, work=tmp_path / "work", clock=clock, enforce_iam=True))
+    try:
+        found = Filled(app, environment_at(app.url, tmp_path))
+        found.all()
+        yield auditor_of(found)
+    finally:
+        app.stop()
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,8 +10,12 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from delivery.dashboard.graph import Graph, drawing
+from delivery.dashboard.looking import Look
+from delivery.dashboard.panel import panel
 from delivery.dashboard.parts import parts
+from delivery.dashboard.report import report
 from delivery.dashboard.trouble import explained
+from delivery.environment import Environment
 
 
 def test_the_page_answers_its_own_host_and_origin_alone(filled: Any, served: Any) -> None:
@@ -48,7 +53,7 @@ def test_what_is_not_there_is_not_made_up(filled: Any, served: Any) -> None:
 
 def test_every_part_is_found_and_has_its_place() -> None:
     assert list(parts()) == [
-        "endpoint", "alarms", "pipelines", "traffic", "experiment", "drift", "quality", "cost", "ledger",
+        "endpoint", "evidence", "alarms", "pipelines", "traffic", "experiment", "drift", "quality", "cost", "ledger",
     ]  # fmt: skip
 
 
@@ -82,3 +87,35 @@ def test_a_graph_stands_in_columns_and_leaves_out_arrows_that_others_imply() -> 
 
 def test_steps_that_wait_for_each_other_are_drawn_all_the_same() -> None:
     assert Graph({"a": frozenset({"b"}), "b": frozenset({"a"})}).columns()
+
+
+def test_the_auditors_role_sees_every_part_and_can_change_nothing(audited: Environment) -> None:
+    panels = [panel(name, Look(audited, "churn")) for name in parts()]
+    assert [(each.name, each.trouble.what) for each in panels if each.trouble] == []
+    assert [each.name for each in panels if each.html.startswith('<p class="empty"')] == []
+    with pytest.raises(ClientError, match="not authorized"):
+        audited.client("sagemaker").delete_endpoint(EndpointName="slipway-local-churn")
+    with pytest.raises(ClientError, match="not authorized"):
+        audited.s3.put_object(Bucket=audited.settings.names.bucket("evidence"), Key="ledger/x", Body=b"x")
+
+
+@pytest.mark.browser
+def test_a_report_is_one_file_that_says_what_the_page_says(filled: Any, browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "churn.html"
+    path.write_text(report(Look(filled.environment, "churn")), encoding="utf-8")
+    assert path.stat().st_size < 2_500_000
+    context = browser.new_context(offline=True, viewport={"width": 375, "height": 800}, color_scheme="dark")
+    problems: list[str] = []
+    tab = context.new_page()
+    tab.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
+    tab.on("pageerror", lambda problem: problems.append(str(problem)))
+    tab.goto(path.as_uri())
+    for place in tab.locator("figure.plot:visible").all():
+        place.scroll_into_view_if_needed()
+        place.locator(".main-svg").first.wait_for()
+    shown = tab.locator("body").inner_text()
+    told = ("churn in local", "better than guessing", "Promote", "The chain is whole", "USD a month", "1 of 2 are up")
+    assert [words for words in told if words not in shown] == []
+    assert tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert problems == []
+    context.close()
