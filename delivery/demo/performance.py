@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from delivery.dashboard.looking import Look
+from delivery.dashboard.panel import panel
+from delivery.dashboard.parts import parts
 from delivery.demo import sealed, story
+from delivery.demo.calendar import Calendar
 from delivery.demo.report import page
 from delivery.demo.telling import Chapter, Telling
-from delivery.demo.world import World, own_variables
+from delivery.demo.world import MODEL, World, own_variables
+from delivery.environment import Environment
+
+
+def nothing(_: Environment) -> None:
+    """Leave it as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +43,9 @@ class Performance:
         }
 
 
-def perform(repository: Path, console: Console, *, is_sealed: bool) -> Performance:
+def perform(
+    repository: Path, console: Console, *, is_sealed: bool, at_the_end: Callable[[Environment], None] = nothing
+) -> Performance:
     """Play it all; whatever does not go as it is told is an error."""
     began = time.monotonic()
     own_variables()
@@ -41,8 +53,13 @@ def perform(repository: Path, console: Console, *, is_sealed: bool) -> Performan
         sealed.raise_loopback()
     world, telling = World(repository), Telling(console)
     with world.alone():
-        story.play(world, telling)
+        world.make()
+        with world.running() as url:
+            ana, ben = (world.platform(who, telling.quote) for who in ("ana", "ben"))
+            story.play(story.Stage(world, Calendar(url), telling, ana, ben))
+            seen = [panel(name, Look(ben.environment, MODEL)) for name in parts()]
+            at_the_end(ben.environment)
         evidence = sealed.evidence(sealed=is_sealed)
     chapters, seconds = tuple(telling.chapters), time.monotonic() - began
-    world.report.write_text(page(chapters, seconds, evidence))
+    world.report.write_text(page(chapters, seen, seconds, evidence))
     return Performance(chapters, seconds, evidence, world.report)

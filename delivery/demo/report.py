@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from delivery.dashboard.panel import Panel
+from delivery.dashboard.report import sections, style
 from delivery.demo.sealed import Evidence
 from delivery.demo.telling import Chapter
 from monitoring.report.page import Section, render, text
@@ -9,8 +13,8 @@ from monitoring.report.page import Section, render, text
 SIGNS = {"good": '<span class="good-text">✓</span> ', "bad": '<span class="bad-text">✗</span> ', "plain": ""}
 
 
-def page(chapters: tuple[Chapter, ...], seconds: float, sockets: Evidence) -> str:
-    """The whole report as one file that needs no network."""
+def page(chapters: Sequence[Chapter], seen: Sequence[Panel], seconds: float, sockets: Evidence) -> str:
+    """The whole report as one file that needs no network: the story, then what the page showed at its end."""
     days = (chapters[-1].day - chapters[0].day).days + 1
     facts = [
         ("took", f"{seconds:.0f} s"),
@@ -18,10 +22,11 @@ def page(chapters: tuple[Chapter, ...], seconds: float, sockets: Evidence) -> st
         ("chapters", str(len(chapters))),
         ("sockets", sockets.says),
     ]
-    sections = [Section(f"{number}. {each.title}", told(each), each.about) for number, each in enumerate(chapters, 1)]
+    story = [Section(f"{number}. {each.title}", told(each), each.about) for number, each in enumerate(chapters, 1)]
     return render(
-        "Slipway: the whole story", "Everything told here really happened.", "good", facts=facts, sections=sections
-    )
+        "Slipway: the whole story", "Everything told here really happened.", "good",
+        facts=facts, sections=[*story, *sections(seen)], style=style(),
+    )  # fmt: skip
 
 
 def told(chapter: Chapter) -> str:

@@ -300,14 +300,8 @@ def refusal(stage: Stage, what: str) -> Iterator[None]:
         stage.telling.expect(False, what, "it was done")
 
 
-def play(world: World, telling: Telling) -> None:
-    """The whole story, in a world made new."""
-    world.make()
-    with world.running() as url:
-        calendar = Calendar(url)
-        stage = Stage(
-            world, calendar, telling, world.platform("ana", telling.quote), world.platform("ben", telling.quote)
-        )
-        for title, about, chapter in CHAPTERS:
-            with telling.chapter(title, about, calendar.now()):
-                chapter(stage)
+def play(stage: Stage) -> None:
+    """The whole story."""
+    for title, about, chapter in CHAPTERS:
+        with stage.telling.chapter(title, about, stage.calendar.now()):
+            chapter(stage)

@@ -409,3 +409,27 @@ def unreachable(tmp_path: Path) -> Environment:
     port = listening.getsockname()[1]
     listening.close()
     return environment_at(f"http://127.0.0.1:{port}", tmp_path)
+
+
+@pytest.fixture
+def opened(browser: Any) -> Iterator[Callable[..., tuple[Any, list[str]]]]:
+    """Opens a page and waits until every part of it has been looked at; its errors are gathered."""
+    tabs = []
+
+    def open_(url: str, **how: Any) -> tuple[Any, list[str]]:
+        tab = browser.new_page(**how)
+        tabs.append(tab)
+        problems: list[str] = []
+        tab.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
+        tab.on("pageerror", lambda problem: problems.append(str(problem)))
+        tab.on(
+            "request",
+            lambda asked: problems.append(asked.url) if not asked.url.startswith((url, "data:", "blob:")) else None,
+        )
+        tab.goto(url)
+        tab.locator("body[data-rounds]").wait_for()
+        return tab, problems
+
+    yield open_
+    for tab in tabs:
+        tab.close()

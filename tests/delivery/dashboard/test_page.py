@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +11,6 @@ from delivery.environment import Environment
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=document.title='broken'>"
-
-
-@pytest.fixture
-def opened(browser: Any) -> Iterator[Callable[..., tuple[Any, list[str]]]]:
-    """Opens a page and waits until every part of it has been looked at; its errors are gathered."""
-    tabs = []
-
-    def open_(url: str, **how: Any) -> tuple[Any, list[str]]:
-        tab = browser.new_page(**how)
-        tabs.append(tab)
-        problems: list[str] = []
-        tab.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
-        tab.on("pageerror", lambda problem: problems.append(str(problem)))
-        tab.on(
-            "request",
-            lambda asked: problems.append(asked.url) if not asked.url.startswith((url, "data:", "blob:")) else None,
-        )
-        tab.goto(url)
-        tab.locator("body[data-rounds]").wait_for()
-        return tab, problems
-
-    yield open_
-    for tab in tabs:
-        tab.close()
 
 
 def words(tab: Any, part: str) -> str:
@@ -77,17 +52,6 @@ def test_the_page_fits_a_phone_and_follows_what_changes(filled: Any, served: Any
         filled.scope.update("endpoint", row.name, {"ProductionVariants": moved})
         tab.locator("#endpoint", has_text="50.0%").wait_for()
         filled.scope.update("endpoint", row.name, {"ProductionVariants": before})
-        assert problems == []
-
-
-def test_an_empty_account_says_of_each_part_what_would_fill_it(empty: Environment, served: Any, opened: Any) -> None:
-    with served(empty) as url:
-        tab, problems = opened(url)
-        assert "A first deployment makes it: slipway deploy" in words(tab, "endpoint")
-        assert "nothing is brought up yet" in words(tab, "alarms")
-        assert "nothing is brought up yet" in words(tab, "pipelines")
-        assert "Nobody asked within the last day" in words(tab, "traffic")
-        assert "Bring the environment up: slipway up local" in words(tab, "ledger")
         assert problems == []
 
 

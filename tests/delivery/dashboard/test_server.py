@@ -11,11 +11,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 
 from delivery.dashboard.graph import Graph, drawing
 from delivery.dashboard.looking import Look
-from delivery.dashboard.panel import panel
 from delivery.dashboard.parts import parts
 from delivery.dashboard.report import report
 from delivery.dashboard.trouble import explained
-from delivery.environment import Environment
 
 
 def test_the_page_answers_its_own_host_and_origin_alone(filled: Any, served: Any) -> None:
@@ -87,16 +85,6 @@ def test_a_graph_stands_in_columns_and_leaves_out_arrows_that_others_imply() -> 
 
 def test_steps_that_wait_for_each_other_are_drawn_all_the_same() -> None:
     assert Graph({"a": frozenset({"b"}), "b": frozenset({"a"})}).columns()
-
-
-def test_the_auditors_role_sees_every_part_and_can_change_nothing(audited: Environment) -> None:
-    panels = [panel(name, Look(audited, "churn")) for name in parts()]
-    assert [(each.name, each.trouble.what) for each in panels if each.trouble] == []
-    assert [each.name for each in panels if each.html.startswith('<p class="empty"')] == []
-    with pytest.raises(ClientError, match="not authorized"):
-        audited.client("sagemaker").delete_endpoint(EndpointName="slipway-local-churn")
-    with pytest.raises(ClientError, match="not authorized"):
-        audited.s3.put_object(Bucket=audited.settings.names.bucket("evidence"), Key="ledger/x", Body=b"x")
 
 
 @pytest.mark.browser
