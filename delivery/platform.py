@@ -110,6 +110,7 @@ VERBS: Mapping[str, str] = {
     "cost": "cost",
     "idle": "idle",
     "why": "why",
+    "report": "report",
     "ledger verify": "verify_ledger",
 }
 
@@ -468,6 +469,16 @@ class Platform:
     def why(self, model: str) -> list[Event]:
         """What led to what serves now, newest first."""
         return explain(self.environment.ledger.events(model), model)
+
+    def report(self, model: str, out: Path | None = None) -> Path:
+        """Everything the page shows of a model now, as one HTML file."""
+        from delivery.dashboard.looking import Look
+        from delivery.dashboard.report import report
+
+        self.environment.model(model)
+        place = out or Path(f"{model}-{self.environment.name}.html")
+        place.write_text(report(Look(self.environment, model)), encoding="utf-8")
+        return place
 
     def verify_ledger(self) -> list[Break]:
         return self.environment.ledger.verify(self.environment.signer.public_key())

@@ -9,6 +9,7 @@ import shutil
 import sys
 import threading
 from pathlib import Path
+from typing import Literal
 
 import uvicorn
 from playwright.sync_api import sync_playwright
@@ -20,7 +21,9 @@ from delivery.environment import Environment
 from stacks.settings import ROOT
 
 IMAGES = ROOT / "docs" / "images"
-PICTURES = {  # name: width, height, colour scheme, the part that is in the middle
+PICTURES: dict[
+    str, tuple[int, int, Literal["light", "dark"], str]
+] = {  # name: width, height, colour scheme, the part that is in the middle
     "dash-light": (1280, 900, "light", "endpoint"),
     "dash-drift": (1280, 900, "dark", "drift"),
     "dash-phone": (390, 844, "light", "experiment"),

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from delivery.cli.shared import Json, show
+from delivery.cli.shared import Json, root, show
 
 Sealed = Annotated[bool, typer.Option("--sealed", hidden=True, help="This process is sealed off from every network.")]
 
@@ -29,13 +29,12 @@ def demo(json_: Json = False, sealed: Sealed = False) -> None:
 
     from delivery.demo import sealed as seal
     from delivery.demo.performance import perform
-    from stacks.settings import ROOT
 
     if not sealed and seal.can_seal():
         again = [sys.executable, "-m", "delivery.cli", "demo", "--sealed", *(["--json"] if json_ else [])]
         command = seal.within(again)
         sys.stdout.flush()
         os.execvp(command[0], command)  # noqa: S606 this process becomes the one that ends every other with itself
-    done = perform(ROOT, Console(stderr=json_), is_sealed=sealed)
+    done = perform(root(), Console(stderr=json_), is_sealed=sealed)
     text = f"\nall of it in {done.seconds:.0f} s · {done.sockets.says}\nthe report: {done.report}"
     show(done, text, json_)

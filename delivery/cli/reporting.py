@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from delivery.cli.shared import Env, Model
+from delivery.cli.shared import Env, Json, Model, platform, show
 
 
 def commands(app: typer.Typer) -> None:
@@ -19,17 +19,11 @@ def report(
     model: Model,
     out: Annotated[Path | None, typer.Option(help="The file; without it, MODEL-ENV.html here.")] = None,
     env: Env = "local",
+    json_: Json = False,
 ) -> None:
     """Write what serves, its evidence, drift, quality, experiments and the ledger into one HTML file.
 
     Example: `slipway report churn --out churn.html`
     """
-    from delivery.dashboard.looking import Look
-    from delivery.dashboard.report import report as made
-    from delivery.environment import Environment
-
-    environment = Environment.open(env)
-    environment.model(model)
-    place = out or Path(f"{model}-{env}.html")
-    place.write_text(made(Look(environment, model)), encoding="utf-8")
-    typer.echo(place)
+    place = platform(env).report(model, out)
+    show({"report": str(place)}, str(place), json_)

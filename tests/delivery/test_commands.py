@@ -82,6 +82,7 @@ SERVING: dict[str, tuple[str, ...]] = {
     "shadow": (),
     "rollback": ("slipway shadow churn --stop",),
     "why": (),
+    "report": (),
     "ledger verify": (),
     "promote": (),
 }
