@@ -21,6 +21,7 @@ from delivery.environment import Environment
 from stacks.settings import ROOT
 
 IMAGES = ROOT / "docs" / "images"
+# By name: width, height, colour scheme, the part that is in the middle.
 PICTURES: dict[
     str, tuple[int, int, Literal["light", "dark"], str]
 ] = {  # name: width, height, colour scheme, the part that is in the middle

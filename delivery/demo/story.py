@@ -201,14 +201,16 @@ def week_of_two(stage: Stage) -> None:
     spring = stage.sample("spring", rows=8000, seed=9)
     version = stage.train(spring, "hist_gradient_boosting", "another family, more customers")
     stage.approve(version, "promising: let customers decide")
-    stage.ana.start_experiment(MODEL, EXPERIMENT, str(version.version), 0.5)
-    customers, began = stage.customers(), stage.calendar.now()
+    customers = stage.customers()
+    stage.roll_out(
+        lambda: stage.ana.start_experiment(MODEL, EXPERIMENT, str(version.version), 0.5), customers,
+        every=TEN_MINUTES, requests=5,
+    )  # fmt: skip
     for day in range(7):
         stage.calendar.to(stage.calendar.at(12, days=1))
         told = customers.turn_out()
         customers.call(40)
         stage.telling.say(f"day {day + 1}: {stage.asked(customers)} asked about, how {told:,} turned out is known")
-    del began
 
 
 def promoted(stage: Stage) -> None:
