@@ -172,6 +172,8 @@ def _of_service(call: Call) -> dict[str, Any]:
     """The condition keys that only one service has."""
     if call.service == "cloudwatch" and "Namespace" in call.params:
         return {"cloudwatch:namespace": str(call.params["Namespace"])}
+    if call.service == "kms" and str(call.params.get("KeyId", "")).startswith("alias/"):
+        return {"kms:RequestAlias": str(call.params["KeyId"])}
     if call.service == "s3":
         found = {"prefix": "s3:prefix", "delimiter": "s3:delimiter", "max-keys": "s3:max-keys"}
         return {key: str(call.params[name]) for name, key in found.items() if name in call.params}
