@@ -11,6 +11,7 @@ import numpy as np
 
 from contract.places import FAST_FORM, MANIFEST
 from contract.records import Manifest
+from families.artifact import ArtifactError
 from families.opening import open_artifact
 from inference.layout import Layout, Matrix
 
@@ -42,7 +43,12 @@ class ServedModel:
 
 def load(folder: Path, name: str, url: str = "") -> ServedModel:
     """The model in a folder, verified, loaded and tried once; its fast form where there is one."""
-    manifest, predictor = open_artifact(folder)
+    try:
+        manifest, predictor = open_artifact(folder)
+    except (ArtifactError, MemoryError, OSError):
+        raise
+    except Exception as problem:  # a library that is not there, a team's class that cannot be found or read
+        raise ModelError(f"the model '{name}' cannot be loaded: {problem}") from problem
     version = hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:16]
     fast = FAST_FORM in manifest.files
     model = ServedModel(name, version, manifest, Layout(manifest.schema), predictor.predict, fast, url)

@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import psutil
 import pytest
 
+from contract.records import Manifest, Schema
+from families.artifact import seal
 from inference.settings import SettingsError, from_environment
 
 if TYPE_CHECKING:
@@ -139,6 +142,20 @@ def test_a_model_that_cannot_be_trusted_ends_the_program_with_the_reason(
     server = start(model, ready=False)
     assert server.process.wait(timeout=40) == 1
     assert "'model.onnx' is not what the manifest vouches for" in server.events("cannot_start")[0]["reason"]
+
+
+def test_a_model_whose_class_is_not_in_the_image_ends_the_program_with_its_import_path(
+    start: Start, schema: Schema, tmp_path: Path
+) -> None:
+    (tmp_path / "custom.json").write_text('{"class_path": "no_such_module:Rules"}')
+    seal(tmp_path, Manifest("custom", schema, {}, {"numpy": np.__version__}, "data", "code", 0, "a test"))
+    server = start(tmp_path, ready=False)
+    assert server.process.wait(timeout=40) == 1
+    assert "'no_such_module' cannot be imported" in server.events("cannot_start")[0]["reason"]
+    many = start(None, SAGEMAKER_MULTI_MODEL="true")
+    refused = many.ask("POST", "/models", json.dumps({"model_name": "a", "url": str(tmp_path)}).encode())
+    assert (refused.status, refused.json["error"]["code"]) == (400, "bad_model")
+    assert "'no_such_module' cannot be imported" in refused.json["error"]["message"]
 
 
 def test_a_misspelt_setting_ends_the_program_with_the_nearest_real_one(start: Start, artifact: Path) -> None:
