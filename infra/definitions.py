@@ -88,13 +88,7 @@ def training(given: Training) -> dict[str, Any]:
     return {
         "Version": VERSION,
         "Metadata": {"slipway": {"kind": "training", "group": given.group}},
-        "Parameters": [
-            text("Data", given.data_uri),
-            text("Family", given.hyperparameters["family"]),
-            text("Approval", "PendingManualApproval"),
-            text("Author", "nobody"),
-            text("Reason", "asked for"),
-        ],
+        "Parameters": parameters(given),
         "Steps": [
             stage_step(given, "snapshot", {"raw": get("Parameters.Data")}, after=()),
             stage_step(given, "validate", {"snapshot": place(given, "snapshot")}, after=("snapshot",)),
@@ -107,6 +101,17 @@ def training(given: Training) -> dict[str, Any]:
     }
 
 
+def parameters(given: Training) -> list[dict[str, str]]:
+    """What may be said of any run: its data and family, who asked for it and why."""
+    return [
+        text("Data", given.data_uri),
+        text("Family", given.hyperparameters["family"]),
+        text("Approval", "PendingManualApproval"),
+        text("Author", "nobody"),
+        text("Reason", "asked for"),
+    ]
+
+
 def promotion(given: Training) -> dict[str, Any]:
     """Judge a model of another environment on this one's data, and register it here; what then waits is an approval."""
     brought = {name: get(f"Parameters.{parameter}") for name, parameter in BROUGHT.items()}
@@ -114,11 +119,7 @@ def promotion(given: Training) -> dict[str, Any]:
         "Version": VERSION,
         "Metadata": {"slipway": {"kind": "promotion", "group": given.group}},
         "Parameters": [
-            text("Data", given.data_uri),
-            text("Family", given.hyperparameters["family"]),
-            text("Approval", "PendingManualApproval"),
-            text("Author", "nobody"),
-            text("Reason", "asked for"),
+            *parameters(given),
             *({"Name": parameter, "Type": "String"} for parameter in ("Artifact", *BROUGHT.values())),
         ],
         "Steps": [

@@ -47,15 +47,18 @@ EXAMPLE = re.compile(r"\s*Example: `([^`]+)`\s*")
 
 def page() -> str:
     exits = "\n".join(f"| {code} | {MEANING[name]} |" for name, code in EXIT.items())
-    tree: Any = typer.main.get_command(application())
-    return PAGE.format(exits=exits, commands="\n".join(section(name, each) for name, each in commands(tree)))
+    return PAGE.format(exits=exits, commands="\n".join(section(name, each) for name, each in every_command().items()))
 
 
-def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+def every_command() -> dict[str, Any]:
     """Every command of the tree in order of name, by what is typed after `slipway`."""
+    return dict(below(typer.main.get_command(application())))
+
+
+def below(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     for name, each in sorted(group.commands.items()):
         if hasattr(each, "commands"):
-            yield from commands(each, (*path, name))
+            yield from below(each, (*path, name))
         else:
             yield " ".join((*path, name)), each
 

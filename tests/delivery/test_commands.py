@@ -8,16 +8,16 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import typer
 
-from delivery.cli import application, main
+from delivery.cli import main
 from delivery.cli.exits import EXIT
+from delivery.cli.reference import every_command
 from delivery.engine import machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,17 +96,7 @@ FROM_NOTHING: dict[str, tuple[str, ...]] = {
 }
 
 
-def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Every command of the tree, by what is typed after `slipway`."""
-    tree: Any = typer.main.get_command(application()) if group is None else group
-    for name, each in tree.commands.items():
-        if hasattr(each, "commands"):
-            yield from commands(each, (*path, name))
-        else:
-            yield " ".join((*path, name)), each
-
-
-COMMANDS = dict(commands())
+COMMANDS = every_command()
 
 
 def example(command: Any) -> str:
