@@ -16,6 +16,7 @@ from contract import places
 from contract.records import nearest
 from contract.signals import BY_KEY
 from delivery.environment import Environment
+from delivery.runs import Pipeline, token_of
 
 DRIFT_SIGNALS = ("drift", "prediction_drift", "data_quality", "monitor_ran")
 LOOKED_AT = 8  # reports that are read: one per variant of the newest runs
@@ -158,8 +159,6 @@ class Judgements:
 
     def judge(self) -> None:
         """Have the newest hours judged now, and wait for it."""
-        from delivery.runs import Pipeline, token_of
-
         environment = self.environment
         name = environment.model(self.model).monitor_pipeline
         if name is None:
