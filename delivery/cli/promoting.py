@@ -46,7 +46,7 @@ def promote(
     The model is scored on TO's own data and by TO's own gates; your yes is recorded, what would change is shown, then
     it is rolled out. Repeating the command goes on where it stopped. CI calls exactly this.
 
-    Example: `slipway promote local rehearsal --note "a week without alarms" --strategy all-at-once --yes`
+    Example: `slipway promote local rehearsal --data .slipway/sample/churn-6000-7 --note "a quiet week" --yes`
     """
     here = platform(target, engine)
     place = None if data is None else data if data.startswith("s3://") else Path(data)
