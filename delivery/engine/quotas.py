@@ -56,7 +56,7 @@ def in_jobs(resources: list[Resource]) -> Mapping[str, int]:
 
 def jobs(definition: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     for step in definition["Steps"]:
-        given = step["Arguments"]
+        given = step.get("Arguments", {})
         if step["Type"] == "Training":
             machine = given["ResourceConfig"]
             use = SPOT if given.get("EnableManagedSpotTraining") else TRAINING

@@ -106,6 +106,7 @@ OPTIONS: dict[str, tuple[Change, Change]] = {  # on, off
     "spot": (at(f"{TRAINING}.spot", True), at(f"{TRAINING}.spot", False)),
     "trained on schedule": (at(f"{TRAINING}.schedule", "rate(7 days)"), at(f"{TRAINING}.schedule", None)),
     "trained on drift": (at(f"{TRAINING}.on_drift", True), at(f"{TRAINING}.on_drift", False)),
+    "floors": (at(f"{TRAINING}.floors", {"auc": 0.9}), at(f"{TRAINING}.floors", {})),
     "hyperparameters": (at(f"{TRAINING}.hyperparameters", {"seed": "7"}), at(f"{TRAINING}.hyperparameters", {})),
     "scaling": (
         at(f"{SERVING}.scaling", {"least": 2, "most": 9, "requests_per_instance": 200, "schedule": NIGHT}),
