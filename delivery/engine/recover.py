@@ -14,7 +14,7 @@ from typing import Any
 
 from delivery.engine import found
 from delivery.engine.engine import Environment, opened
-from delivery.engine.errors import EngineError, LockedError, RefusedError
+from delivery.engine.errors import LockedError, RefusedError
 from delivery.engine.events import Drifted, Event
 from delivery.engine.lock import alone
 from delivery.engine.machine import Workplace
@@ -48,24 +48,30 @@ def agreed(ask: Ask | None, question: str) -> None:
 
 
 def mend_state(workplace: Workplace, ask: Ask | None) -> Iterator[str]:
-    """A torn state file goes aside; the copy Terraform keeps beside it takes its place."""
+    """A torn state file goes aside; the copy Terraform keeps beside it takes its place.
+
+    A kill during the very first write leaves no copy. Then there is no state, and all that has a known name is adopted.
+    """
     if not workplace.state.exists() or readable(workplace.state):
         return
     backup = workplace.state.with_suffix(".tfstate.backup")
-    if not backup.exists() or not readable(backup):
-        raise EngineError(
-            f"{workplace.state} is damaged and has no good copy beside it. Move it away and run recover again: "
-            "everything with a known name is adopted from the cloud."
-        )
-    agreed(ask, f"{workplace.state.name} is damaged. Put its copy back?")
-    workplace.state.replace(workplace.state.with_suffix(".damaged"))
-    backup.replace(workplace.state)
-    yield "the state was damaged: its copy was put back, the damaged one kept as terraform.damaged"
+    damaged = workplace.state.with_suffix(".damaged")
+    has_copy = backup.exists() and readable(backup)
+    remedy = "Put its copy back?" if has_copy else "It has no copy. Adopt everything with a known name?"
+    agreed(ask, f"{workplace.state.name} is damaged. {remedy}")
+    workplace.state.replace(damaged)
+    if has_copy:
+        backup.replace(workplace.state)
+        yield f"the state was damaged: its copy was put back, the damaged one kept as {damaged.name}"
+    else:
+        yield f"the state was damaged and had no copy: begun anew, the damaged one kept as {damaged.name}"
 
 
 def readable(path: Path) -> bool:
+    """Whether Terraform can read it; an empty file is what it makes before it writes for the first time."""
     try:
-        return isinstance(json.loads(path.read_text()), dict)
+        text = path.read_text()
+        return not text or isinstance(json.loads(text), dict)
     except (ValueError, OSError):
         return False
 

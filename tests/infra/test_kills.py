@@ -21,6 +21,7 @@ from contract.release import Package, Release, Releases, Rollout, Variant
 from delivery.engine import machine
 from delivery.engine.cloud import Cloud, reach
 from delivery.engine.engine import preview, up
+from delivery.engine.errors import EngineError
 from delivery.engine.recover import recover
 from infra.names import Names
 from stacks.settings import ROOT, load
@@ -115,9 +116,13 @@ def test_a_killed_up_is_recovered_from_wherever_it_was(
         moment = moments.uniform(RECORDED_SECONDS, longest)
         was_killed = checkout.killed(name, moment)
         before = sum(inventory(cloud, f"slipway-{name}").values())
-        lines = recover(name, checkout.root)
-        up(name, checkout.root)
-        ahead = preview(name, checkout.root)
+        try:
+            lines = recover(name, checkout.root)
+            up(name, checkout.root)
+            ahead = preview(name, checkout.root)
+        except EngineError as problem:
+            wrong[f"{name} at {moment:.1f} s"] = str(problem)
+            continue
         found = same_for_all(inventory(cloud, f"slipway-{name}"), name)
         with capsys.disabled():
             adopted = sum(line.startswith("adopted") for line in lines)

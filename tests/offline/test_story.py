@@ -17,7 +17,6 @@ import pytest
 from delivery.engine import machine
 from delivery.engine.cloud import Cloud, local_cloud, reach
 from delivery.engine.engine import preview
-from delivery.engine.events import Drifted, Event
 from delivery.local import LocalCloud, alive, until
 from stacks.settings import load
 
@@ -57,12 +56,10 @@ class Repository:
         return self.json("preview", "local")["changes"]
 
     def differences(self) -> list[str]:
-        """What a refresh finds to be otherwise than remembered, and what a plan would then change."""
-        seen: list[Event] = []
-        ahead = preview("local", self.root, seen.append)
-        drifted = [f"drifted: {each.address}" for each in seen if isinstance(each, Drifted)]
+        """What a plan would change after everything was read again: nothing, or live traffic fights the program."""
+        ahead = preview("local", self.root)
         planned = [f"{each.verb}: {each.address}" for each in ahead.plan.changes]
-        return [*drifted, *planned, *(["outputs"] if ahead.plan.outputs_change and not planned else [])]
+        return planned or (["outputs"] if ahead.plan.outputs_change else [])
 
     @property
     def cloud(self) -> Cloud:
