@@ -66,11 +66,11 @@ class Deployment:
     def start_experiment(self, command: StartExperiment) -> Release:
         return self.carry_out(command, {"evidence": command.package.evidence})
 
-    def promote(self, command: Promote) -> Release:
-        return self.carry_out(command, {})
+    def promote(self, command: Promote, inputs: Mapping[str, str] | None = None) -> Release:
+        return self.carry_out(command, inputs or {})
 
-    def stop_experiment(self, command: StopExperiment) -> Release:
-        return self.carry_out(command, {})
+    def stop_experiment(self, command: StopExperiment, inputs: Mapping[str, str] | None = None) -> Release:
+        return self.carry_out(command, inputs or {})
 
     def start_shadow(self, command: StartShadow) -> Release:
         return self.carry_out(command, {"evidence": command.package.evidence})

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,18 +32,23 @@ from delivery.history import DataPast, Past
 from delivery.judgements import DRIFT_SIGNALS, QUALITY_SIGNALS, AlarmState, Judgements, Quality, Window, chosen
 from delivery.ledger import Break, Event, explain
 from delivery.registry import Version
-from delivery.release import Deploy, Promote, RefusedError, StartExperiment, StartShadow, StopExperiment
+from delivery.release import Deploy, Promote, RefusedError, StartExperiment, StartShadow, StopExperiment, decide
 from delivery.runs import Pipeline, Run, RunError, Step, token_of
 from delivery.spending import Idle, Spending, idle, seen, spending
+from delivery.watching import View, Watch, watching
 from stacks.settings import ROOT
 
 if TYPE_CHECKING:
     from delivery.engine.choose import Engine  # with an engine's libraries behind it: too slow for every verb
     from delivery.engine.engine import Preview
+    from delivery.experiments import Experiments, Standing
+    from monitoring.experiment.experiment import Experiment
+    from monitoring.experiment.planning import Plan
 
 QUIET = Console(stderr=True, quiet=True)
 Tell = Callable[[str], None]
 Steps = Callable[[list[Step]], None]
+Show = Callable[[View], None]
 
 
 Agree = Callable[[str], bool]
@@ -313,9 +319,24 @@ class Platform:
     def release(self, model: str) -> Release:
         return self.environment.releases.release(model)
 
-    def deploy(self, model: str, version: str = "approved", *, rollout: Rollout | None = None) -> Release:
+    def watch(self, model: str) -> Watch:
+        """The live view of a model's endpoint."""
+        self.environment.model(model)
+        return Watch(self.environment, model)
+
+    def deploy(
+        self, model: str, version: str = "approved", *, rollout: Rollout | None = None, show: Show = silent
+    ) -> Release:
+        """Make a version the champion; `show` gets a view of the rollout while it goes on."""
         package = approval.vouched(self.environment, model, self.version(model, version))
-        return self.deployment(model).deploy(Deploy(package, rollout or Rollout(), self.least_instances(model)))
+        policy = self.policy(model, rollout)
+        with watching(self.watch(model), show):
+            return self.deployment(model).deploy(Deploy(package, policy, self.least_instances(model)))
+
+    def policy(self, model: str, rollout: Rollout | None) -> Rollout:
+        """The rollout asked for, under the alarms that the endpoint was made with: their set cannot change."""
+        wanted, release = rollout or Rollout(), self.environment.releases.read().models.get(model)
+        return wanted if release is None else dataclasses.replace(wanted, alarms=release.rollout.alarms)
 
     def least_instances(self, model: str) -> int:
         scaling = self.environment.model_settings(model).serving.scaling
@@ -341,17 +362,68 @@ class Platform:
 
     # Experiments.
 
-    def start_experiment(self, model: str, name: str, version: str, share: float) -> Release:
+    def experiments(self, model: str) -> Experiments:
+        from delivery.experiments import Experiments
+
+        self.environment.model(model)
+        return Experiments(self.environment, model)
+
+    def plan_experiment(
+        self, model: str, terms: Experiment, share: float, *, power: float = 0.9, per_day: float | None = None
+    ) -> Plan:
+        """What an experiment will take, before it starts."""
+        return self.experiments(model).plan(terms, share, power=power, per_day=per_day)
+
+    def start_experiment(
+        self,
+        model: str,
+        name: str,
+        version: str,
+        share: float,
+        *,
+        terms: Experiment | None = None,
+        steering: Mapping[str, Any] | None = None,
+    ) -> Release:
+        """Put a challenger beside the champion; with terms the monitor counts, judges and moves traffic from now on."""
         package = approval.vouched(self.environment, model, self.version(model, version))
-        return self.deployment(model).start_experiment(StartExperiment(name, package, share))
+        deployment, command = self.deployment(model), StartExperiment(name, package, share)
+        decide(self.environment.releases.read().models.get(model), command)  # refused before anything is written
+        if terms is not None:
+            from monitoring.experiment.steering import Steering
+
+            experiments = self.experiments(model)
+            began = self.environment.now().replace(microsecond=0).isoformat()
+            experiments.agree(
+                dataclasses.replace(terms, name=name),
+                Steering(began, share, **dict(steering or {})),
+                experiments.plan(terms, share),
+            )
+        return deployment.start_experiment(command)
+
+    def experiment(self, model: str) -> Standing:
+        """How the running experiment stands."""
+        return self.experiments(model).standing()
+
+    def conclude_experiment(self, model: str, rollout: Rollout | None = None, *, show: Show = silent) -> Release | None:
+        """End the running experiment as its verdict says: promote or stop. Nothing while it is not decided."""
+        experiments = self.experiments(model)
+        found = experiments.standing()
+        if found.end is None:
+            return None
+        inputs = {"experiment": experiments.seal(found.name)}
+        if found.end == "promote":
+            with watching(self.watch(model), show):
+                return self.deployment(model).promote(Promote(self.policy(model, rollout)), inputs)
+        return self.deployment(model).stop_experiment(StopExperiment(found.reason), inputs)
 
     def move(self, model: str, challenger_share: float) -> Release:
         """Give the challenger its share of the traffic, the champion the rest."""
         champion = self.release(model).champion.name
         return self.deployment(model).move({champion: round(1 - challenger_share, 6), CHALLENGER: challenger_share})
 
-    def promote_challenger(self, model: str, rollout: Rollout | None = None) -> Release:
-        return self.deployment(model).promote(Promote(rollout or Rollout()))
+    def promote_challenger(self, model: str, rollout: Rollout | None = None, *, show: Show = silent) -> Release:
+        with watching(self.watch(model), show):
+            return self.deployment(model).promote(Promote(self.policy(model, rollout)))
 
     def stop_experiment(self, model: str, *, reason: str) -> Release:
         return self.deployment(model).stop_experiment(StopExperiment(reason))
@@ -395,7 +467,7 @@ class Platform:
         place = promotion.data_of(here, model, data)
         taken = promotion.register(here, model, offer, artifact=artifact, data=place, steps=steps)
         package = promotion.said_yes(here, model, taken, note)
-        command = Deploy(package, rollout or Rollout(), self.least_instances(model))
+        command = Deploy(package, self.policy(model, rollout), self.least_instances(model))
         ahead = deployment.ahead(command, self.engine)
         self.tell(f"{ahead.text}\ncost: {ahead.cost.text}".strip())
         if not agree(f"Release version {package.version} of {model} in {here.name}?"):
@@ -406,9 +478,12 @@ class Platform:
 
     # Asking it, and telling it the truth later.
 
-    def invoke(self, model: str, request: Request) -> Invoked:
+    def invoke(self, model: str, request: Request, *, unit: str | None = None) -> Invoked:
+        """Ask; a unit (a user, a session) always meets the same variant of an experiment that is sticky."""
         from delivery.invocation import invoke
 
+        if unit is not None and request.target_variant is None:
+            request = dataclasses.replace(request, target_variant=self.experiments(model).variant_for(unit))
         answer, milliseconds = invoke(self.environment, model, request)
         return Invoked(answer, milliseconds)
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +41,8 @@ from delivery.evidence import Evidence, Measure
 from delivery.gates import Gates
 from delivery.guards import capitalised, deployment_config
 from delivery.local import until
+from delivery.platform import Platform
+from infra import definitions
 from infra.alarms import AlarmSpec, watched
 from infra.serving import Plan, capture, guard_dimensions, guard_names
 from monitoring.baseline import Rows, build
@@ -51,7 +55,7 @@ START = "2026-01-05T00:00:00Z"
 SCHEMA = Schema((Column("first", "number"), Column("second", "number")), "bought", "classification", ("no", "yes"))
 GATES = Gates.model_validate({"gates": [{"kind": "age", "days_at_most": 3650}]})
 STARTS_WITHIN = 60  # seconds, the least AWS allows for a container's first healthy answer
-SLOW = 50_000  # microseconds
+SLOW = 400_000  # microseconds; far above what a busy machine does to a model that answers at once
 FAULTS = ("none", "errors", "latency", "wrong", "crash loop", "slow start")
 
 
@@ -114,9 +118,13 @@ class Ground:
 
     environment: Environment
     cloud: Cloud
+    watched: bool = False
+    """Whether the monitor's job runs every hour; it takes seconds of processor each time."""
 
     @classmethod
-    def open(cls, cloud: Cloud, name: str, root: Path, pause: Callable[[], None] | None = None) -> Ground:
+    def open(
+        cls, cloud: Cloud, name: str, root: Path, pause: Callable[[], None] | None = None, *, watched: bool = False
+    ) -> Ground:
         """The environment as it stands below a folder; `prepare` makes what is not there yet."""
         (root / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump({"config": {KEY: settings_of()}}))
         settings = load(name, root)
@@ -124,7 +132,7 @@ class Ground:
         environment.__dict__["clients"] = cloud.shared
         if pause is not None:
             environment.__dict__["pause"] = pause
-        return cls(environment, cloud)
+        return cls(environment, cloud, watched)
 
     def client(self, service: str) -> Any:
         return self.environment.client(service)
@@ -226,6 +234,8 @@ class Ground:
             for each in kept.values():
                 self.configure(each)
             self.guard(plan)
+            if self.watched:
+                self.watch(plan)
             self.serve(plan)
             self.environment.endpoint(model).settle()
             self.clear(model, set(kept))
@@ -268,6 +278,39 @@ class Ground:
             spec = AlarmSpec(name, found, watched(found, thresholds), guard_dimensions(self.endpoint, plan.config_name))
             self.client("cloudwatch").put_metric_alarm(**alarm(spec))
 
+    def watch(self, plan: Plan) -> None:
+        """The monitor's pipeline and its schedule, as the program declares them."""
+        name, role = self.names.monitor_pipeline(plan.model), self.names.global_arn("iam", "role/monitoring")
+        image = self.names.image("monitoring", self.environment.settings.images.monitoring)
+        given = definitions.Monitor(
+            endpoint=self.endpoint,
+            model=plan.model,
+            capture_bucket=self.bucket("capture"),
+            outcomes_bucket=self.bucket("outcomes"),
+            artifacts_bucket=self.bucket("artifacts"),
+            machine=definitions.Machine("ml.m5.large", 1, 30, 50),
+            surroundings=definitions.Surroundings(image, role, "alias/aws/s3"),
+            experiment=plan.release.experiment,
+        )
+        document = json.dumps(definitions.monitor(given))
+        sagemaker = self.client("sagemaker")
+        try:
+            sagemaker.update_pipeline(PipelineName=name, PipelineDefinition=document)
+        except ClientError:
+            sagemaker.create_pipeline(
+                PipelineName=name, PipelineDefinition=document, RoleArn=role, ClientRequestToken="0" * 32
+            )
+        else:
+            return
+        target = {
+            "Arn": self.names.arn("sagemaker", f"pipeline/{name}"),
+            "RoleArn": role,
+            "SageMakerPipelineParameters": {"PipelineParameterList": [{"Name": "WindowEnd", "Value": "now"}]},
+        }
+        self.client("scheduler").create_schedule(
+            Name=name, ScheduleExpression="cron(5 * * * ? *)", FlexibleTimeWindow={"Mode": "OFF"}, Target=target
+        )
+
     def serve(self, plan: Plan) -> None:
         sagemaker = self.client("sagemaker")
         policy = deployment_config(plan.release.rollout, guard_names(self.names, plan.model, plan.release.rollout))
@@ -292,6 +335,20 @@ class Ground:
     def deployment(self, tell: Callable[[str], None] = lambda _: None) -> Deployment:
         return Deployment(self.environment, MODEL, self.up, tell)
 
+    def platform(self, tell: Callable[[str], None] = lambda _: None) -> Platform:
+        """The verbs, with what stands in for the engine."""
+        return Rehearsing(self, tell)
+
+    def while_time_passes(self, work: Callable[[], Any], seconds: float = 5.0, most: int = 600) -> Any:
+        """Do something that waits for the cloud, and move the clock on until it is done."""
+        with ThreadPoolExecutor(1) as hand:
+            done = hand.submit(work)
+            for _ in range(most):
+                if until(done.done, 0.5):
+                    break
+                self.cloud.advance(seconds)
+            return done.result(timeout=60)
+
     def release(self) -> Release:
         return self.environment.releases.release(MODEL)
 
@@ -304,6 +361,20 @@ class Ground:
 
     def serving(self) -> str:
         return self.seen()["EndpointConfigName"]
+
+
+class Rehearsing(Platform):
+    """A platform that stands on such a ground."""
+
+    def __init__(self, ground: Ground, tell: Callable[[str], None]) -> None:
+        self.environment = ground.environment
+        self.engine = None
+        self.tell = tell
+        self.ground = ground
+
+    @override
+    def up(self) -> None:
+        self.ground.up()
 
 
 def settings_of() -> dict[str, Any]:
@@ -362,6 +433,17 @@ def artifact(number: int, fault: str) -> bytes:
     return bytes(content)
 
 
+def containers(place: Path) -> Path:
+    """The rehearsal's model server beside the repository's own monitor, as one root of containers."""
+    place.mkdir(parents=True, exist_ok=True)
+    for name, target in (
+        ("inference", HERE / "images" / "inference"),
+        *((name, ROOT / name) for name in ("monitoring", "contract", "requirements")),
+    ):
+        (place / name).symlink_to(target)
+    return place
+
+
 def rows(dice: np.random.Generator, count: int) -> np.ndarray:
     """What callers ask: about one in four is a yes."""
     return dice.normal((-0.35, -0.3), 0.7, (count, 2)).round(4)
@@ -385,6 +467,12 @@ def baseline() -> bytes:
         )
         _BASELINE.append(build(lambda: iter([Rows(frame)]), SCHEMA).to_bytes())
     return _BASELINE[0]
+
+
+def machine() -> str:
+    """What a figure was measured on, and how busy that was."""
+    load = os.getloadavg()[0]
+    return f"{os.cpu_count()} processors, Python {sys.version.split()[0]}, load average {load:.0f}"
 
 
 CANARY: Mapping[str, Any] = {"strategy": "canary", "percent": 10, "bake_seconds": 300}

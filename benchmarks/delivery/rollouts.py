@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import math
-import platform
 import sys
 import tempfile
 import threading
@@ -26,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.delivery.ground import FAULTS, MODEL, Cloud, Ground, cloud, rollout, rows
+from benchmarks.delivery.ground import FAULTS, MODEL, Cloud, Ground, cloud, machine, rollout, rows
 from benchmarks.delivery.tables import write
 from contract.release import Release, Rollout
 from delivery.release import Deploy
@@ -129,6 +128,10 @@ class Trial:
     @property
     def rolled_back(self) -> bool:
         return self.release is not None and self.release.state == "rolled_back"
+
+    @property
+    def as_expected(self) -> bool:
+        return self.true and self.problem is None and self.rolled_back == (self.fault != "none")
 
     @property
     def exposed(self) -> int:
@@ -281,8 +284,7 @@ def summary(trials: Sequence[Trial], seed: int, took: float) -> str:
             f"| {'' if healthy else beyond(some, share)} | {sum(each.callers.seen['failed'] for each in some):,} "
             f"| {f'{np.mean(back):.1f}' if back else ''} |"
         )
-    machine = f"{platform.processor() or platform.machine()}, Python {platform.python_version()}"
-    return "\n".join(lines) + f"\n\nSeed {seed}; {took:.0f} s on two cores shared with other work ({machine})."
+    return "\n".join(lines) + f"\n\nSeed {seed}; {took:.0f} s, {machine()}."
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -298,12 +300,17 @@ def main(given: Sequence[str] | None = None) -> int:
     text = summary(trials, args.seed, time.monotonic() - began)
     print(text)
     for each in trials:
-        if each.problem is not None:
-            print(f"{each.ground.environment.name} {each.number} {each.fault}: {each.problem!r}")
+        if not each.as_expected:
+            why = each.release.reason if each.release else repr(each.problem)
+            print(f"{each.ground.environment.name} {each.number} {each.fault}: {why}")
     if args.write:
         write("rollouts", text)
-    kept = all(each.rolled_back == (each.fault != "none") and not each.problem and each.true for each in trials)
-    return 0 if kept and not beyond([each for each in trials if each.fault != "none"], rollout().percent / 100) else 1
+    return (
+        0
+        if all(each.as_expected for each in trials)
+        and not beyond([each for each in trials if each.fault != "none"], rollout().percent / 100)
+        else 1
+    )
 
 
 if __name__ == "__main__":

@@ -36,6 +36,9 @@ def invoke(
     variant: Annotated[str | None, typer.Option(help="Ask this variant, whatever its weight.")] = None,
     accept: Annotated[str, typer.Option(help="The form of the answer.")] = "application/json",
     inference_id: Annotated[str | None, typer.Option(help="What an outcome will name.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="A user or session: the same one meets the same variant of a sticky experiment.")
+    ] = None,
     env: Env = "local",
     json_: Json = False,
 ) -> None:
@@ -45,7 +48,7 @@ def invoke(
     """
     body, content_type = read_body(row, file)
     request = Request(body, content_type, accept, inference_id, variant)
-    done = platform(env).invoke(model, request)
+    done = platform(env).invoke(model, request, unit=unit)
     tell(f"{done.answer.variant}, {done.milliseconds:.1f} ms")
     show(done, done.answer.body.decode(errors="replace").rstrip("\n"), json_)
 

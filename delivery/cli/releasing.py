@@ -1,22 +1,29 @@
-"""`slipway deploy | rollback | scale | shadow | status | why`, `slipway experiment …`: what serves, and changing it."""
+"""`slipway deploy | rollback | scale | shadow | status | why`: what serves, and changing it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
 
 from contract.release import CHAMPION, Release, Rollout
 from delivery.cli.exits import EXIT
 from delivery.cli.shared import Engine, Env, Json, Model, Reason, platform, show, table
+
+if TYPE_CHECKING:
+    from delivery.watching import View
 
 Version = Annotated[str, typer.Argument(help="A number, a tag, `latest` or `approved`.")]
 Traffic = Annotated[int, typer.Option(help="Percent of traffic per step, at most 50.")]
 Bake = Annotated[int, typer.Option(help="Seconds to watch the alarms after each step.")]
 
 ledger = typer.Typer(name="ledger", help="Every decision, in a chain that shows any edit.", no_args_is_help=True)
-experiment = typer.Typer(name="experiment", help="Champion against challenger.", no_args_is_help=True)
 
 
 class Strategy(StrEnum):
@@ -35,7 +42,6 @@ def commands(app: typer.Typer) -> None:
     """Add the verbs of this file."""
     for command in (deploy, rollback, scale, shadow, status, why):
         app.command()(command)
-    app.add_typer(experiment)
     app.add_typer(ledger)
 
 
@@ -56,7 +62,9 @@ def deploy(
     Example: `slipway deploy churn 2 --strategy canary --traffic 10 --bake 60`
     """
     rollout = Rollout(strategy.value, traffic, bake)
-    tell_release(platform(env, engine).deploy(model, version, rollout=rollout), json_)
+    with showing_rollout(quiet=json_) as look:
+        release = platform(env, engine).deploy(model, version, rollout=rollout, show=look)
+    tell_release(release, json_)
 
 
 def rollback(
@@ -99,12 +107,23 @@ def shadow(
     tell_release(here.stop_shadow(model) if stop or version is None else here.shadow(model, version, share), json_)
 
 
-def status(model: Model, env: Env = "local", json_: Json = False) -> None:
+def status(
+    model: Model,
+    watch: Annotated[bool, typer.Option("--watch", help="Show a rollout as it goes on, until it ends.")] = False,
+    env: Env = "local",
+    json_: Json = False,
+) -> None:
     """What serves now; finishes what a killed command left, and says so.
 
     Example: `slipway status churn`
     """
     here = platform(env)
+    if watch:
+        seen, pause = here.watch(model), here.environment.wait
+        with showing_rollout(quiet=json_) as look:
+            while (found := seen.look()) is not None and found.under_way:
+                look(found)
+                pause()
     here.settle(model)
     tell_release(here.release(model), json_)
 
@@ -119,64 +138,6 @@ def why(model: Model, env: Env = "local", json_: Json = False) -> None:
     show(events, table(["at", "what", "who", "why"], rows), json_)
 
 
-@experiment.command("start")
-def start(
-    model: Model,
-    version: Version,
-    name: Annotated[str, typer.Option(help="What the experiment is called.")],
-    traffic: Annotated[int, typer.Option(help="Percent of the traffic for the challenger.")] = 10,
-    env: Env = "local",
-    engine: Engine = None,
-    json_: Json = False,
-) -> None:
-    """Put a challenger beside the champion.
-
-    Example: `slipway experiment start churn 1 --name spring --traffic 10`
-    """
-    tell_release(platform(env, engine).start_experiment(model, name, version, traffic / 100), json_)
-
-
-@experiment.command("move")
-def move(
-    model: Model,
-    traffic: Annotated[int, typer.Option(help="Percent of the traffic for the challenger.")],
-    env: Env = "local",
-    json_: Json = False,
-) -> None:
-    """Give the challenger another share of the traffic, at once.
-
-    Example: `slipway experiment move churn --traffic 30`
-    """
-    tell_release(platform(env).move(model, traffic / 100), json_)
-
-
-@experiment.command("promote")
-def promote(
-    model: Model,
-    strategy: How = Strategy.CANARY,
-    traffic: Traffic = 10,
-    bake: Bake = 600,
-    env: Env = "local",
-    engine: Engine = None,
-    json_: Json = False,
-) -> None:
-    """Make the challenger the champion.
-
-    Example: `slipway experiment promote churn --strategy linear --traffic 20 --bake 60`
-    """
-    rollout = Rollout(strategy.value, traffic, bake)
-    tell_release(platform(env, engine).promote_challenger(model, rollout), json_)
-
-
-@experiment.command("stop")
-def stop(model: Model, reason: Reason, env: Env = "local", engine: Engine = None, json_: Json = False) -> None:
-    """End the experiment with the champion alone.
-
-    Example: `slipway experiment stop churn --reason "no difference"`
-    """
-    tell_release(platform(env, engine).stop_experiment(model, reason=reason), json_)
-
-
 @ledger.command("verify")
 def verify(env: Env = "local", json_: Json = False) -> None:
     """Look for any event that was edited, removed, added or reordered. Exit 1 when there is one.
@@ -187,6 +148,54 @@ def verify(env: Env = "local", json_: Json = False) -> None:
     show(breaks, "\n".join(each.says for each in breaks) or "the ledger is whole", json_)
     if breaks:
         raise typer.Exit(EXIT["failed"])
+
+
+@contextmanager
+def showing_rollout(*, quiet: bool) -> Iterator[Callable[[View], None]]:
+    """A rollout as it goes on, on stderr: on a terminal in place, elsewhere a line whenever something changed."""
+    console = Console(stderr=True)
+    if quiet:
+        yield lambda _: None
+    elif console.is_terminal:
+        with Live(console=console, refresh_per_second=4, transient=True) as live:
+            yield lambda found: live.update(drawn(found))
+    else:
+        said: list[str] = []
+
+        def tell_change(found: View) -> None:
+            line = one_line(found)
+            if line not in said[-1:]:
+                said.append(line)
+                console.print(line, highlight=False)
+
+        yield tell_change
+
+
+def drawn(found: View) -> Group:
+    """A view as a picture: fleets, guards, time left."""
+    fleets = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("configuration", "stage", "instances", "answered in 5 min", "share"):
+        fleets.add_column(head)
+    for each in found.fleets:
+        share = f"{'█' * round(20 * each.share):<20} {100 * each.share:.1f} %"
+        fleets.add_row(each.config, each.stage or "serves", str(each.instances), str(each.answered), share)
+    guards = Table(box=None, pad_edge=False, show_header=False)
+    for each in found.guards:
+        colour = {"OK": "green", "ALARM": "red"}.get(each.state, "yellow")
+        guards.add_row(f"[{colour}]{each.state}[/]", each.name, each.reason if each.state == "ALARM" else "")
+    left = "" if found.seconds_left is None else f"; at least {clock(found.seconds_left)} left"
+    return Group(f"{found.status}{left}", fleets, guards)
+
+
+def one_line(found: View) -> str:
+    """A view in one line that changes only when something happened."""
+    stages = ", ".join(f"{each.config} {each.stage or 'serves'}" for each in found.fleets)
+    fired = ", ".join(each.name for each in found.guards if each.state == "ALARM")
+    return f"{found.status}: {stages}; {f'in alarm: {fired}' if fired else 'no alarm'}"
+
+
+def clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def tell_release(release: Release, json_: bool) -> None:

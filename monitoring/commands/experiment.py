@@ -31,9 +31,10 @@ from monitoring.commands.baseline import read_schema
 from monitoring.commands.window import time_of, variants_of
 from monitoring.experiment.counting import counted, nothing, require_counts
 from monitoring.experiment.experiment import Experiment
-from monitoring.experiment.judge import Judgement, judge
+from monitoring.experiment.judge import Judgement, Verdict, judge
 from monitoring.experiment.looks import Arm, Look, Progress, Tally
 from monitoring.experiment.planning import plan
+from monitoring.experiment.steering import FILE, Steering, steer
 from monitoring.experiment.traffic import Traffic
 from monitoring.outcomes.join import OUTCOME, PREDICTED, VARIANT, join
 from monitoring.outcomes.received import read_outcomes, read_predictions
@@ -68,6 +69,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--endpoint", metavar="NAME", help="whose metrics are read, and for whom signals are published")
     parser.add_argument("--publish", action="store_true", help="send signals to CloudWatch")
+    parser.add_argument(
+        "--steer", action="store_true", help=f"move the endpoint's weights as the verdict and {FILE} in --output say"
+    )
     parser.add_argument("--fail-on", choices=["harm", "split", "any"], help="exit with 4 when this is found")
 
 
@@ -90,6 +94,8 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
         outside.say(f"{experiment.name}: no look yet")
         return 0
     output.write("verdict.json", json.dumps(judgement.verdict.to_json(), indent=1, allow_nan=False).encode())
+    if args.steer:
+        _steered(args, judgement.verdict, output, outside)
     return _told(args, experiment, judgement, outside)
 
 
@@ -160,6 +166,27 @@ def published(endpoint: str, experiment: Experiment, judgement: Judgement, at: d
     }
     named = dict(zip(signals.EXPERIMENT, (endpoint, experiment.name), strict=True))
     return [publish.Datum(key, value, named, at) for key, value in values.items()]
+
+
+def _steered(args: argparse.Namespace, verdict: Verdict, output: Folder, outside: Outside) -> None:
+    """Move live traffic as the verdict asks; an endpoint that is busy with something else is left for the next tick."""
+    client = outside.sagemaker()
+    seen = client.describe_endpoint(EndpointName=args.endpoint)
+    weights = {each["VariantName"]: float(each["CurrentWeight"]) for each in seen.get("ProductionVariants", ())}
+    if not {args.champion, args.challenger} <= weights.keys() or seen["EndpointStatus"] != "InService":
+        outside.say(f"{args.endpoint} is {seen['EndpointStatus']} with {', '.join(weights)}: its traffic is left alone")
+        return
+    move = steer(Steering.from_json(json.loads(output.read(FILE))), verdict, weights)
+    if move is None:
+        return
+    client.update_endpoint_weights_and_capacities(
+        EndpointName=args.endpoint,
+        DesiredWeightsAndCapacities=[
+            {"VariantName": name, "DesiredWeight": weight} for name, weight in move.weights.items()
+        ],
+    )
+    output.write(f"moves/{verdict.looks:06d}.json", json.dumps(move.to_json(), indent=1).encode())
+    outside.say(f"{args.endpoint}: traffic moves to {dict(move.weights)}: {move.reason}")
 
 
 def _latency(args: argparse.Namespace, progress: Progress, outside: Outside) -> dict[str, dict[str, float]]:
@@ -291,3 +318,23 @@ def _weight(text: str) -> tuple[str, float]:
         return name, float(value)
     except ValueError:
         raise RecordError(f"--weight is '{text}', expected VARIANT=WEIGHT, such as challenger=0.1") from None
+
+
+def under_way(given: Mapping[str, str], outside: Outside, schema: str, until: datetime) -> list[list[str]]:
+    """The arguments of this command for the experiment that the platform names, once its files are there."""
+    place = given.get("SLIPWAY_EXPERIMENT_URI", "").rstrip("/")
+    if not place:
+        return []
+    where = folder(place, outside.s3)
+    if FILE not in where.names(FILE):
+        outside.say(f"the experiment at {place} has no {FILE}: it was started without terms and is not judged")
+        return []
+    began = Steering.from_json(json.loads(where.read(FILE))).began
+    return [
+        [
+            "experiment", "--experiment", f"{place}/experiment.json", "--output", place,
+            "--capture", given["SLIPWAY_CAPTURE_URI"], "--outcomes", given["SLIPWAY_OUTCOMES_URI"],
+            "--schema", schema, "--since", began, "--until", until.isoformat(),
+            "--endpoint", given["sagemaker_endpoint_name"], "--publish", "--steer",
+        ]
+    ]  # fmt: skip

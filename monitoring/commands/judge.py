@@ -9,6 +9,7 @@ SLIPWAY_BASELINES_URI  where the baselines of artifacts are kept, below their ha
 SLIPWAY_BASELINE_URI   instead of both: one baseline for every variant
 SLIPWAY_CAPTURE_URI, SLIPWAY_OUTCOMES_URI   what is read
 SLIPWAY_WINDOWS_URI    what is remembered: counts of windows, the watch over decay, since when an artifact serves
+SLIPWAY_EXPERIMENT_URI the experiment that runs: it is judged, and its traffic moved, when its terms are there
 SLIPWAY_PARTS_URI      the counts that several instances left, instead of the capture lines
 SLIPWAY_WINDOW_END     an ISO time, or `now`: SLIPWAY_STARTED where that is given; SLIPWAY_WINDOW_HOURS before it
 sagemaker_endpoint_name, output_path
@@ -23,14 +24,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from contract import places
 from contract.records import RecordError
 from monitoring.capture import instant
-from monitoring.commands import canary
+from monitoring.commands import canary, experiment
 from monitoring.commands.window import hosts_of, time_of
 from monitoring.outcomes.reference import FILE as REFERENCE
 from monitoring.storage import file, folder, listing
@@ -51,12 +52,19 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
 
     if "SLIPWAY_CAPTURE_URI" not in outside.environment:
         return main(["window"], outside)
+    outside = at_the_start(outside)
     commands = list(Described.of(outside).commands(dry=args.dry_run))
     if args.dry_run:
         for command in commands:
             outside.say("monitor " + " ".join(command))
         return 0
     return max(main(command, outside) for command in commands)
+
+
+def at_the_start(outside: Outside) -> Outside:
+    """Now is when the platform started this run: its clock counts, not this machine's, nor how long a job waited."""
+    started = instant(outside.environment.get("SLIPWAY_STARTED", ""))
+    return replace(outside, now=lambda: started) if started else outside
 
 
 @dataclass(frozen=True)
@@ -73,8 +81,7 @@ class Described:
     def of(cls, outside: Outside) -> Described:
         given = outside.environment
         until = given.get("SLIPWAY_WINDOW_END", "now")
-        started = instant(given.get("SLIPWAY_STARTED", "")) or outside.now()
-        end = started.replace(microsecond=0) if until == "now" else time_of(until, "until")
+        end = outside.now().replace(microsecond=0) if until == "now" else time_of(until, "until")
         return cls(outside, given, serving(given, outside), end, len(hosts_of(outside)[1]) > 1)
 
     @property
@@ -96,6 +103,8 @@ class Described:
                 yield self.outcomes(outcomes, variant, artifact, since)
         if not self.counting:
             yield from canary.under_way(self.given, self.place, self.outside)
+            schema = self.baseline(next(iter(self.serving)))
+            yield from experiment.under_way(self.given, self.outside, schema, self.end)
 
     def baseline(self, variant: str) -> str:
         artifact = self.serving[variant]

@@ -11,7 +11,7 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,12 +23,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from moto import mock_aws
 
+from benchmarks.delivery.ground import Cloud, Ground, cloud, containers
+from contract.release import Rollout
 from delivery.cli import main
 from delivery.engine.cloud import REAL
 from delivery.local import LocalCloud
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "evidence"
+AT_ONCE = Rollout("all-at-once", bake_seconds=0)
 
 
 @dataclass(frozen=True)
@@ -187,3 +190,27 @@ def spare(tmp_path: Path) -> Iterator[Checkout]:
     with reached(tmp_path):
         yield new_checkout(tmp_path)
     LocalCloud(tmp_path / ".slipway" / "local", tmp_path).stop()
+
+
+@pytest.fixture(scope="session")
+def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """An embedded AWS whose clock stands until a test moves it, with real endpoints and the real monitor."""
+    work = tmp_path_factory.mktemp("rehearsal")
+    with cloud(work, containers=containers(work / "containers")) as running:
+        yield running
+
+
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def ground(rehearsal: Cloud, tmp_path: Path) -> Callable[..., Ground]:
+    """Makes environments of their own on it, each with one model that serves version 1."""
+
+    def make(*, fault: str = "none", watched: bool = False) -> Ground:
+        made = Ground.open(rehearsal, f"t{next(NUMBERS):03d}", tmp_path, watched=watched).prepare()
+        made.version(1, fault)
+        made.while_time_passes(lambda: made.platform().deploy("shop", "1", rollout=AT_ONCE))
+        return made
+
+    return make

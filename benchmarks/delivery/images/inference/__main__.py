@@ -17,7 +17,7 @@ from typing_extensions import override
 BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
 BEHAVIOUR = json.loads((BASE / "model" / "behaviour.json").read_text())
 FAULT = BEHAVIOUR.get("fault", "none")
-SLOW_ANSWER = 0.12  # seconds, of a model with fault "latency"
+SLOW_ANSWER = 0.6  # seconds, of a model with fault "latency"
 
 
 def answered(body: bytes) -> bytes:
@@ -26,6 +26,8 @@ def answered(body: bytes) -> bytes:
         first, second = (float(each) for each in line.split(",")[:2])
         p = 1 / (1 + math.exp(-4 * (first + second)))
         p = 1 - p if FAULT == "wrong" else p
+        if FAULT == "careless" and int(abs(first) * 10_000) % 10 < 3:
+            p = 1 - p
         said.append({"label": "yes" if p > 0.5 else "no", "probabilities": [1 - p, p]})
     return json.dumps({"predictions": said}).encode()
 
