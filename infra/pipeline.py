@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from contract.signals import HOUR, PIPELINES
 from infra import definitions
 from infra.component import Component
 from infra.names import Names
@@ -26,6 +27,8 @@ class PipelineArgs:
     schedule_group: pulumi.Input[str]
     schedule: str | None
     retrain_alarms: Sequence[str]
+    retrain_on: Sequence[pulumi.Resource]
+    cool_down_hours: int
     ready: Sequence[pulumi.Resource]
 
 
@@ -82,11 +85,11 @@ class Pipeline(Component):
     def _retrain_on_alarm(self) -> None:
         if not self.args.retrain_alarms:
             return
-        name = self.args.names.of(self.args.model, "retrain")
+        name, trigger = self.args.names.of(self.args.model, "retrain"), self._trigger()
         pattern = {
             "source": ["aws.cloudwatch"],
             "detail-type": ["CloudWatch Alarm State Change"],
-            "detail": {"alarmName": list(self.args.retrain_alarms), "state": {"value": ["ALARM"]}},
+            "detail": {"alarmName": [trigger], "state": {"value": ["ALARM"]}},
         }
         rule = aws.cloudwatch.EventRule(
             f"{self.args.model}-retrain",
@@ -104,6 +107,40 @@ class Pipeline(Component):
             sagemaker_pipeline_target={"pipeline_parameter_lists": started_by("alarm")},
             opts=self.own(),
         )
+
+    def _trigger(self) -> str:
+        """The alarm that stands for "train again": drift or lost quality, but not while a run was started lately.
+
+        Runs of every cause cool it down: what was trained an hour ago need not be trained again. When the cool-down is
+        over and an alarm still stands, this fires once more.
+        """
+        names, model = self.args.names, self.args.model
+        resting, trigger = names.alarm(model, "trained_lately"), names.alarm(model, "retrain")
+        cooling = aws.cloudwatch.MetricAlarm(
+            f"{model}-trained-lately",
+            name=resting,
+            alarm_description=f"A run of {model} was started in the last {self.args.cool_down_hours} hours",
+            namespace=PIPELINES,
+            metric_name="ExecutionStarted",
+            dimensions={"PipelineName": names.training_pipeline(model)},
+            statistic="Sum",
+            comparison_operator="GreaterThanOrEqualToThreshold",
+            threshold=1,
+            period=HOUR,
+            evaluation_periods=self.args.cool_down_hours,
+            datapoints_to_alarm=1,
+            treat_missing_data="notBreaching",
+            opts=self.own(),
+        )
+        any_of = " OR ".join(f'ALARM("{each}")' for each in self.args.retrain_alarms)
+        aws.cloudwatch.CompositeAlarm(
+            f"{model}-retrain",
+            alarm_name=trigger,
+            alarm_description=f"Drift or lost quality of {model}: it is trained again",
+            alarm_rule=f'({any_of}) AND NOT ALARM("{resting}")',
+            opts=self.own(depends_on=[cooling, *self.args.retrain_on]),
+        )
+        return trigger
 
 
 def started_by(what: str) -> Any:

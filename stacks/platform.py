@@ -285,6 +285,8 @@ class ModelParts:
             schedule_group=self.shared.schedules.group,
             schedule=training.schedule,
             retrain_alarms=retrain,
+            retrain_on=[self.alarms.alarms[each] for each in retrain],
+            cool_down_hours=training.cool_down_hours,
             ready=[self.platform.registry.groups[self.name], *self.shared.identity.policies],
         )
         return Pipeline(args, self.platform.opts)

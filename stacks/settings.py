@@ -282,6 +282,7 @@ class TrainingSettings(Strict):
     schedule: Cron | None = None
     on_drift: Flag = False
     floors: dict[Metric, Annotated[float, Field(strict=False)]] = {}
+    cool_down_hours: Annotated[int, Field(ge=1, le=168)] = 24  # CloudWatch looks back a week at most
     hyperparameters: dict[str, str] = {}
 
 
