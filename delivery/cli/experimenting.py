@@ -75,7 +75,7 @@ def start(
 
     Without a file nothing is judged: the share is yours to move, and the end yours to decide.
 
-    Example: `slipway experiment start churn 2 --file spring.yaml --traffic 10 --mode climb`
+    Example: `slipway experiment start churn 1 --file spring.yaml --traffic 10 --mode climb`
     """
     from delivery.experiments import read_terms
 
