@@ -144,11 +144,13 @@ def test_the_examples_of_commands_on_what_serves_work(checkout: Any) -> None:
 def test_the_example_of_a_page_serves_it_until_it_is_stopped(checkout: Any) -> None:
     words = [sys.executable, "-m", "delivery.cli", *shlex.split(example(COMMANDS[UNTIL_STOPPED]))[1:]]
     with subprocess.Popen(words, cwd=checkout.root, stdout=subprocess.PIPE, text=True) as page:
-        assert page.stdout is not None
-        url = page.stdout.readline().strip()
-        assert httpx.get(url).status_code == 200
-        page.send_signal(signal.SIGINT)
-        assert page.wait(30) in (EXIT["done"], EXIT["interrupted"])
+        try:
+            assert page.stdout is not None
+            assert httpx.get(page.stdout.readline().strip(), timeout=60).status_code == 200
+            page.send_signal(signal.SIGINT)
+            assert page.wait(60) in (EXIT["done"], EXIT["interrupted"])
+        finally:
+            page.kill()
 
 
 def test_the_examples_of_commands_that_begin_and_end_work(spare: Any) -> None:
