@@ -6,10 +6,10 @@ import io
 from typing import Any
 
 
-def figure(panels: int = 1) -> tuple[Any, list[Any]]:
+def figure(panels: int = 1, height: float = 4) -> tuple[Any, list[Any]]:
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(5 * panels, 4), layout="constrained")
+    made = Figure(figsize=(5 * panels, height), layout="constrained")
     return made, [made.add_subplot(1, panels, at + 1) for at in range(panels)]
 
 

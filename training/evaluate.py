@@ -22,6 +22,7 @@ from training.scores import BINS, Score, metrics, scores
 
 FEW_LEVELS = 12
 SMALLEST_SLICE = 30
+DARK = 0.6  # share of a row from which a field of the confusion plot is too dark for black figures
 ASKED = 300  # rows that are asked one by one to see how long an answer takes
 PREDICTED, PROBABILITY = "predicted", "predicted_probability"
 
@@ -211,9 +212,11 @@ def plots(evaluation: Evaluation) -> dict[str, bytes]:
 def _draw_confusion(evaluation: Evaluation) -> bytes:
     drawn, (panel,) = figure()
     counted, names = np.array(evaluation.confusion()), evaluation.schema.classes
-    panel.imshow(counted / np.maximum(1, counted.sum(axis=1, keepdims=True)), cmap="Blues", vmin=0, vmax=1)
+    shares = counted / np.maximum(1, counted.sum(axis=1, keepdims=True))
+    panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counted):
-        panel.text(column, row, str(count), ha="center", va="center")
+        ink = "white" if shares[row, column] > DARK else "black"
+        panel.text(column, row, str(count), ha="center", va="center", color=ink)
     panel.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="given", ylabel="true", title="Confusion")
     panel.set_xticklabels(names)
     panel.set_yticklabels(names)

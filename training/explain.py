@@ -108,18 +108,18 @@ def write_explanation(explanation: Explanation, folder: Path) -> None:
         f"{explanation.rows} rows. Columns that say the same stand in for each other and look weaker than they are."
     )
     report.plot(plot, "importance of the columns")
-    columns = ("column", "loss increase", "deviation", "mean share of an answer")
-    rows = (
-        (each.column, each.loss_increase, each.deviation, "" if each.mean_share is None else each.mean_share)
-        for each in explanation.importances
-    )
+    columns = ["column", "loss increase", "deviation"]
+    rows: list[list[object]] = [[each.column, each.loss_increase, each.deviation] for each in explanation.importances]
+    if any(each.mean_share is not None for each in explanation.importances):
+        columns.append("mean share of an answer")
+        rows = [[*row, each.mean_share] for row, each in zip(rows, explanation.importances, strict=True)]
     report.table(columns, rows)
     (folder / REPORT_FILE).write_text(report.page())
 
 
 def _draw(explanation: Explanation) -> bytes:
-    drawn, (panel,) = figure()
     shown = list(explanation.importances[:SHOWN])[::-1]
+    drawn, (panel,) = figure(height=max(4, 0.25 * len(shown)))
     panel.barh([each.column for each in shown], [each.loss_increase for each in shown])
     panel.set(xlabel=f"rise of {explanation.loss}", title="Importance")
     return png(drawn)

@@ -20,24 +20,33 @@ ROWS_TO_DRAW = 2_000_000  # between those bounds, as many repeats as this many r
 TWO_SIDED_95 = 1.959964
 BINS = 10
 SMALLEST = 1e-15
+# What a metric can be at all; those not named here are shares, from 0 to 1.
+RANGES = {
+    "log_loss": (0.0, np.inf),
+    "brier": (0.0, 2.0),
+    "rmse": (0.0, np.inf),
+    "mae": (0.0, np.inf),
+    "r2": (-np.inf, 1.0),
+}
 
 Codes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A metric's value, its standard deviation over resampled rows, and the 95 % interval these give."""
+    """A metric's value, its standard deviation over resampled rows, and the 95 % interval these give within its range."""
 
     value: float
     deviation: float
+    within: tuple[float, float] = (-np.inf, np.inf)
 
     @property
     def low(self) -> float:
-        return self.value - TWO_SIDED_95 * self.deviation
+        return max(self.within[0], self.value - TWO_SIDED_95 * self.deviation)
 
     @property
     def high(self) -> float:
-        return self.value + TWO_SIDED_95 * self.deviation
+        return min(self.within[1], self.value + TWO_SIDED_95 * self.deviation)
 
     def to_json(self) -> dict[str, float]:
         return {"value": self.value, "low": self.low, "high": self.high, "standard_deviation": self.deviation}
@@ -61,7 +70,8 @@ def scores(answers: Matrix, target: Matrix, schema: Schema, *, seed: int) -> dic
     drawn = [judged.metrics(rng.poisson(1.0, len(target)).astype(np.float64)) for _ in range(repeats)]
     values = judged.metrics(np.ones(len(target)))
     return {
-        name: Score(value, _deviation([each.get(name, np.nan) for each in drawn])) for name, value in values.items()
+        name: Score(value, _deviation([each.get(name, np.nan) for each in drawn]), RANGES.get(name, (0.0, 1.0)))
+        for name, value in values.items()
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as known
 
 from contract.records import Column, Schema, Task
-from training.scores import metrics, scores
+from training.scores import Score, metrics, scores
 
 
 def schema(classes: tuple[str, ...]) -> Schema:
@@ -94,3 +94,14 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 def test_the_same_seed_gives_the_same_intervals() -> None:
     chances, codes = answers(200, 2)
     assert scores(chances, codes, schema(("n", "y")), seed=1) == scores(chances, codes, schema(("n", "y")), seed=1)
+
+
+def test_an_interval_stays_within_what_the_metric_can_be() -> None:
+    sure = Score(1.0, 0.4, (0.0, 1.0))
+    assert (sure.low, sure.high) == (pytest.approx(0.216, abs=1e-3), 1.0)
+    rng = np.random.default_rng(0)
+    target = (rng.random(40) < 0.1).astype(np.float64)
+    chances = np.clip(0.1 + 0.4 * target + rng.normal(0, 0.1, 40), 0.01, 0.99)
+    found = scores(np.stack([1 - chances, chances], axis=1), target, schema(("no", "yes")), seed=0)
+    assert all(each.low >= 0 for each in found.values())
+    assert all(found[name].high <= 1 for name in found if name not in ("log_loss", "brier"))
