@@ -34,7 +34,7 @@ Codes = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A metric's value, its standard deviation over resampled rows, and the 95 % interval these give within its range."""
+    """A metric's value, its standard deviation over resampled rows, and the 95 % interval these give."""
 
     value: float
     deviation: float
