@@ -32,11 +32,25 @@ def moto() -> Application:
 
 
 def fill_gaps() -> None:
-    """What moto keeps of a bucket and forgets to tell, so that providers would set it again at every run."""
+    """What moto keeps and forgets to tell, so that providers would set it again; and trails named by their ARN."""
+    from moto.cloudtrail.models import CloudTrailBackend
     from moto.s3.responses import S3Response
 
+    _by_arn_too(CloudTrailBackend, "delete_trail")
     _complete(S3Response, "get_bucket_notification", _tell_eventbridge)
     _complete(S3Response, "get_bucket_replication", _tell_selection)
+
+
+def _by_arn_too(kind: type[Any], name: str) -> None:
+    """Let a method that looks a thing up by its name take its ARN as well."""
+    by_name = getattr(kind, name)
+    if by_name.__name__ != name:
+        return  # it was done before
+
+    def by_either(self: Any, given: str) -> Any:
+        return by_name(self, given.rpartition("/")[2])
+
+    setattr(kind, name, by_either)
 
 
 def _tell_eventbridge(asked: Any, result: dict[str, Any]) -> None:
@@ -62,7 +76,8 @@ def _complete(kind: type[Any], name: str, add: Callable[[Any, dict[str, Any]], N
         serialized = self.serialized
 
         def completed(answer: Any) -> Any:
-            add(self, answer.result)
+            if isinstance(answer.result, dict):  # a refusal goes the same way
+                add(self, answer.result)
             return serialized(answer)
 
         self.serialized = completed

@@ -105,3 +105,6 @@ def test_a_bucket_tells_what_of_it_is_replicated(client: Callable[..., Any]) -> 
     s3.put_bucket_replication(Bucket="kept-twice", ReplicationConfiguration=configuration)
     (told,) = s3.get_bucket_replication(Bucket="kept-twice")["ReplicationConfiguration"]["Rules"]
     assert told["SourceSelectionCriteria"] == rule["SourceSelectionCriteria"]
+    s3.delete_bucket_replication(Bucket="kept-twice")
+    with pytest.raises(ClientError, match="ReplicationConfigurationNotFoundError"):
+        s3.get_bucket_replication(Bucket="kept-twice")

@@ -40,6 +40,7 @@ provider "aws" {
   endpoints {
     applicationautoscaling = var.url
     budgets                = var.url
+    ce                     = var.url
     cloudtrail             = var.url
     cloudwatch             = var.url
     ec2                    = var.url
@@ -109,6 +110,61 @@ data "aws_iam_policy_document" "logs" {
 resource "aws_s3_bucket_policy" "logs" {
   bucket = aws_s3_bucket.logs.id
   policy = data.aws_iam_policy_document.logs.json
+}
+
+# Evidence cannot be changed, and is kept twice.
+
+resource "aws_s3_bucket" "evidence" {
+  bucket              = "${local.name}-evidence"
+  object_lock_enabled = true
+  force_destroy       = true
+}
+
+resource "aws_s3_bucket_versioning" "evidence" {
+  bucket = aws_s3_bucket.evidence.id
+  versioning_configuration { status = "Enabled" }
+}
+
+resource "aws_s3_bucket_object_lock_configuration" "evidence" {
+  bucket = aws_s3_bucket.evidence.id
+  rule {
+    default_retention {
+      mode = "COMPLIANCE"
+      days = 730
+    }
+  }
+  depends_on = [aws_s3_bucket_versioning.evidence]
+}
+
+resource "aws_s3_bucket" "replica" {
+  bucket        = "${local.name}-replica"
+  force_destroy = true
+}
+
+resource "aws_s3_bucket_versioning" "replica" {
+  bucket = aws_s3_bucket.replica.id
+  versioning_configuration { status = "Enabled" }
+}
+
+resource "aws_s3_bucket_replication_configuration" "evidence" {
+  bucket = aws_s3_bucket.evidence.id
+  role   = aws_iam_role.service.arn
+  rule {
+    id       = "everything"
+    status   = "Enabled"
+    priority = 0
+    filter { prefix = "" }
+    delete_marker_replication { status = "Disabled" }
+    source_selection_criteria {
+      sse_kms_encrypted_objects { status = "Enabled" }
+    }
+    destination {
+      bucket        = aws_s3_bucket.replica.arn
+      storage_class = "STANDARD_IA"
+      encryption_configuration { replica_kms_key_id = aws_kms_key.main.arn }
+    }
+  }
+  depends_on = [aws_s3_bucket_versioning.evidence, aws_s3_bucket_versioning.replica]
 }
 
 resource "aws_s3_bucket_versioning" "data" {
@@ -333,7 +389,15 @@ resource "aws_vpc_endpoint" "s3" {
   vpc_id            = aws_vpc.main.id
   service_name      = "com.amazonaws.${data.aws_region.here.name}.s3"
   vpc_endpoint_type = "Gateway"
-  route_table_ids   = [aws_route_table.private.id]
+}
+
+resource "aws_vpc_endpoint_route_table_association" "s3" {
+  vpc_endpoint_id = aws_vpc_endpoint.s3.id
+  route_table_id  = aws_route_table.private.id
+}
+
+resource "aws_default_security_group" "closed" {
+  vpc_id = aws_vpc.main.id
 }
 
 resource "aws_vpc_endpoint" "runtime" {
@@ -720,6 +784,73 @@ resource "aws_budgets_budget" "month" {
     notification_type          = "FORECASTED"
     subscriber_email_addresses = ["team@example.com"]
   }
+}
+
+resource "aws_budgets_budget_action" "stop" {
+  account_id         = data.aws_caller_identity.me.account_id
+  budget_name        = aws_budgets_budget.month.name
+  action_type        = "APPLY_IAM_POLICY"
+  approval_model     = "AUTOMATIC"
+  notification_type  = "ACTUAL"
+  execution_role_arn = aws_iam_role.service.arn
+  action_threshold {
+    action_threshold_type  = "PERCENTAGE"
+    action_threshold_value = 100
+  }
+  definition {
+    iam_action_definition {
+      policy_arn = aws_iam_policy.read.arn
+      roles      = [aws_iam_role.service.name]
+    }
+  }
+  subscriber {
+    address           = aws_sns_topic.alarms.arn
+    subscription_type = "SNS"
+  }
+}
+
+resource "aws_ce_anomaly_monitor" "cost" {
+  name              = "${local.name}-cost"
+  monitor_type      = "DIMENSIONAL"
+  monitor_dimension = "SERVICE"
+}
+
+resource "aws_ce_anomaly_subscription" "cost" {
+  name             = "${local.name}-cost"
+  frequency        = "IMMEDIATE"
+  monitor_arn_list = [aws_ce_anomaly_monitor.cost.arn]
+  subscriber {
+    address = aws_sns_topic.alarms.arn
+    type    = "SNS"
+  }
+  threshold_expression {
+    dimension {
+      key           = "ANOMALY_TOTAL_IMPACT_ABSOLUTE"
+      match_options = ["GREATER_THAN_OR_EQUAL"]
+      values        = ["200.0"]
+    }
+  }
+}
+
+resource "aws_cloudtrail" "main" {
+  name                          = "${local.name}-trail"
+  s3_bucket_name                = aws_s3_bucket.logs.id
+  s3_key_prefix                 = "trail"
+  kms_key_id                    = aws_kms_key.main.arn
+  cloud_watch_logs_group_arn    = "${aws_cloudwatch_log_group.flow.arn}:*"
+  cloud_watch_logs_role_arn     = aws_iam_role.service.arn
+  is_multi_region_trail         = true
+  include_global_service_events = true
+  enable_log_file_validation    = true
+  event_selector {
+    include_management_events = true
+    read_write_type           = "All"
+    data_resource {
+      type   = "AWS::S3::Object"
+      values = ["${aws_s3_bucket.data.arn}/"]
+    }
+  }
+  depends_on = [aws_s3_bucket_policy.logs]
 }
 
 resource "aws_secretsmanager_secret" "webhook" {
