@@ -28,6 +28,14 @@ MUTMUT = "mutmut==3.8.1"
 SEED = 20261120
 KILLED = {1, 3, -24, 24, 152, 36, 255, -11, -9}  # how mutmut notes a test that failed, hung or crashed
 
+# A failing example is enough: nobody reads the smallest one here, and looking for it takes minutes.
+PROFILE = """
+from hypothesis import Phase, settings
+
+settings.register_profile("mutation", phases=[Phase.explicit, Phase.generate], database=None, deadline=None)
+settings.load_profile("mutation")
+"""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -98,6 +106,7 @@ def copied(target: Target, folder: Path) -> None:
     for name in target.tests:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
+    (folder / "conftest.py").write_text(PROFILE)
     tests = [name for name in target.tests if not name.endswith("conftest.py")]
     sources = sorted({name.split("/")[0] for name in target.mutated})
     skipped = ["-k", f"not {target.deselected}"] if target.deselected else []
@@ -106,7 +115,7 @@ def copied(target: Target, folder: Path) -> None:
         "tool.mutmut": {
             "source_paths": sources,
             "only_mutate": list(target.mutated),
-            "also_copy": [name for name in target.packages if name not in sources],
+            "also_copy": ["conftest.py", *(name for name in target.packages if name not in sources)],
             "pytest_add_cli_args": skipped,
             "pytest_add_cli_args_test_selection": tests,
             "use_git_change_detection": False,

@@ -121,7 +121,7 @@ def capture_file(folder: Path, records: int) -> Path:
 
 def capture(folder: Path, records: int) -> dict[str, Any]:
     path = capture_file(folder, records)
-    ours = took(lambda: Reader(SCHEMA).read(path.read_bytes(), "f", Tally()), 4)
+    ours = took(lambda: Reader(SCHEMA).read(path, path.name, Tally()), 4)
     readers = peers.run("readers", [str(path), str(len(SCHEMA.columns))])
     found: dict[str, Any] = {"megabytes": path.stat().st_size / 1e6, "ours": vars(ours), "readers": readers}
     if "error" not in readers:
@@ -213,7 +213,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--records", type=int, default=100_000)
-    parser.add_argument("--copies", type=int, default=24, help="of the capture file, for the processes")
+    parser.add_argument("--copies", type=int, default=60, help="of the capture file, for the processes")
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure; others keep their figures"
     )
