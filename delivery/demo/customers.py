@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import random
 import subprocess
 import sys
 from collections import Counter
@@ -49,10 +50,12 @@ class Sample:
             header = tuple(next(table))
             return cls(path, header, tuple(tuple(row) for row in table))
 
-    def swapped(self, path: Path) -> Sample:
-        """The same customers with every answer turned round: who left stayed, who stayed left."""
-        at, other = self.header.index(TARGET), {"yes": "no", "no": "yes"}
-        rows = tuple((*row[:at], other[row[at]], *row[at + 1 :]) for row in self.rows)
+    def mistold(self, path: Path, share: float) -> Sample:
+        """The same customers with this share of the answers turned round: who left stayed, who stayed left."""
+        at, other, chance = self.header.index(TARGET), {"yes": "no", "no": "yes"}, random.Random(path.stem)  # noqa: S311
+        rows = tuple(
+            (*row[:at], other[row[at]], *row[at + 1 :]) if chance.random() < share else row for row in self.rows
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", newline="") as file:
             csv.writer(file).writerows([self.header, *rows])

@@ -13,6 +13,7 @@ from typing import Any
 
 from contract.records import Request
 from contract.release import Release, Rollout
+from delivery.demo import trial
 from delivery.demo.calendar import Calendar
 from delivery.demo.customers import TOGETHER, Customers, Sample
 from delivery.demo.telling import Telling
@@ -154,6 +155,8 @@ def comes_up(stage: Stage) -> None:
 
 def first_model(stage: Stage) -> None:
     winter = stage.sample("winter", rows=4000, seed=7)
+    winter = winter.mistold(stage.world.root / "samples" / "by-hand" / "winter.csv", 0.3)
+    stage.telling.say("the first table was typed in by hand: three answers in ten are wrong")
     version = stage.train(winter, "logistic_regression", "a first model")
     with refusal(stage, "nobody approved it yet, so it is not deployed"):
         stage.ana.deploy(MODEL, str(version.version))
@@ -180,7 +183,7 @@ def quiet_evening(stage: Stage) -> None:
 
 def bad_canary(stage: Stage) -> None:
     export = stage.sample("export", rows=4000, seed=8)
-    turned = export.swapped(stage.world.root / "samples" / "turned" / "export.csv")
+    turned = export.mistold(stage.world.root / "samples" / "turned" / "export.csv", 1.0)
     stage.telling.say(
         "an upstream job now writes yes for no; training and test rows are wrong alike, so nobody notices"
     )
@@ -206,11 +209,15 @@ def week_of_two(stage: Stage) -> None:
         lambda: stage.ana.start_experiment(MODEL, EXPERIMENT, str(version.version), 0.5), customers,
         every=TEN_MINUTES, requests=5,
     )  # fmt: skip
+    began = stage.calendar.at(stage.calendar.now().hour)
     for day in range(7):
         stage.calendar.to(stage.calendar.at(12, days=1))
         told = customers.turn_out()
         customers.call(40)
         stage.telling.say(f"day {day + 1}: {stage.asked(customers)} asked about, how {told:,} turned out is known")
+    verdict = trial.judged(stage.ana, MODEL, EXPERIMENT, began, stage.world.root / "experiment")
+    stage.telling.quote(f"after {verdict['looks']} looks: {verdict['decision']}: {verdict['reason']}")
+    stage.telling.expect(verdict["decision"] == "promote", "the challenger is better, and it is certain", verdict)
 
 
 def promoted(stage: Stage) -> None:
