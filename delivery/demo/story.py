@@ -13,7 +13,6 @@ from typing import Any
 
 from contract.records import Request
 from contract.release import Release, Rollout
-from delivery.demo import trial
 from delivery.demo.calendar import Calendar
 from delivery.demo.customers import TOGETHER, Customers, Sample
 from delivery.demo.telling import Telling
@@ -24,9 +23,17 @@ from delivery.registry import Version
 from delivery.release import RefusedError
 from delivery.runs import Pipeline, Step
 from delivery.traffic import SETTLED
+from monitoring.experiment.experiment import Experiment
 
 MINUTE, TEN_MINUTES, HALF_AN_HOUR = timedelta(minutes=1), timedelta(minutes=10), timedelta(minutes=30)
-EXPERIMENT = "spring"
+TERMS = {
+    "name": "spring",
+    "metric": {"name": "accuracy", "kind": "rate", "base": 0.7, "minimum_effect": 0.02, "counts": "right"},
+    "guardrails": [{"name": "errors", "kind": "errors", "tolerated": 1.5, "never": 3.0, "negligible": 0.05}],
+    "look_hours": 24,
+    "maturity_hours": 24,
+    "minimum_looks": 3,
+}
 CANARY = Rollout("canary", percent=30, bake_seconds=2400)
 LINEAR = Rollout("linear", percent=50, bake_seconds=600)
 PATIENCE = 120.0  # real seconds until an update begins to bake
@@ -202,28 +209,30 @@ def bad_canary(stage: Stage) -> None:
 
 def week_of_two(stage: Stage) -> None:
     spring = stage.sample("spring", rows=8000, seed=9)
-    version = stage.train(spring, "hist_gradient_boosting", "another family, more customers")
+    version = stage.train(spring, "hist_gradient_boosting", "another family, answers from the books")
     stage.approve(version, "promising: let customers decide")
-    customers = stage.customers()
+    customers, terms = stage.customers(), Experiment.from_json(TERMS)
     stage.roll_out(
-        lambda: stage.ana.start_experiment(MODEL, EXPERIMENT, str(version.version), 0.5), customers,
+        lambda: stage.ana.start_experiment(MODEL, terms.name, str(version.version), 0.5, terms=terms), customers,
         every=TEN_MINUTES, requests=5,
     )  # fmt: skip
-    began = stage.calendar.at(stage.calendar.now().hour)
     for day in range(7):
         stage.calendar.to(stage.calendar.at(12, days=1))
         told = customers.turn_out()
         customers.call(40)
-        stage.telling.say(f"day {day + 1}: {stage.asked(customers)} asked about, how {told:,} turned out is known")
-    verdict = trial.judged(stage.ana, MODEL, EXPERIMENT, began, stage.world.root / "experiment")
-    stage.telling.quote(f"after {verdict['looks']} looks: {verdict['decision']}: {verdict['reason']}")
-    stage.telling.expect(verdict["decision"] == "promote", "the challenger is better, and it is certain", verdict)
+        stage.calendar.to(stage.calendar.at(20) + MINUTE)
+        standing = stage.ana.experiment(MODEL)
+        stage.telling.say(f"day {day + 1}: {told:,} customers turned out; the monitor's job says: {standing.decision}")
+    stage.telling.quote(standing.reason)
+    stage.telling.expect(standing.end == "promote", "the challenger is better, and it is certain", standing.decision)
 
 
 def promoted(stage: Stage) -> None:
-    release = stage.roll_out(
-        lambda: stage.ana.promote_challenger(MODEL, CANARY), stage.customers(), every=TEN_MINUTES, requests=5
-    )
+    def conclude() -> Release:
+        ended = stage.ben.conclude_experiment(MODEL, CANARY)
+        return ended if ended is not None else stage.ben.release(MODEL)
+
+    release = stage.roll_out(conclude, stage.customers(), every=TEN_MINUTES, requests=5)
     stage.telling.expect(release.state == "steady", f"version {stage.serving()} is the champion", release.state)
 
 
