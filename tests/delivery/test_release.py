@@ -175,3 +175,18 @@ def test_the_diagram_shows_every_change_of_state() -> None:
     assert "[*] --> rolling: deploy" in drawn
     assert "experiment --> rolling: promote" in drawn
     assert drawn.count("-->") == sum(a != b for moves in TRANSITIONS.values() for a, b in moves.items())
+
+
+def test_what_was_rolled_back_is_named_until_the_next_version_is_released() -> None:
+    bad = run([Deploy(package(1), Rollout()), FinishRollout(), Deploy(package(2), Rollout()), FailRollout("alarm")])[-1]
+    assert (bad.champion.package, bad.rejected, bad.previous) == (package(1), package(2), None)
+    assert decide(bad, Deploy(package(3), Rollout())).rejected is None
+    trial = decide(bad, StartExperiment("e1", package(3), 0.1))
+    assert trial.rejected == package(2)
+    assert decide(trial, Promote(Rollout())).rejected is None
+    assert decide(trial, StopExperiment("enough")).rejected == package(2)
+
+
+def test_a_release_that_names_what_was_rejected_reads_back_as_written() -> None:
+    bad = run([Deploy(package(1), Rollout()), FinishRollout(), Deploy(package(2), Rollout()), Rollback("on call")])[-1]
+    assert Release.from_json(bad.to_json()) == bad
