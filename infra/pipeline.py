@@ -14,6 +14,8 @@ from infra import definitions
 from infra.component import Component
 from infra.names import Names
 
+COOL_DOWN_RUNBOOK = "docs/runbooks/drift.md"
+
 
 @dataclass(frozen=True, slots=True)
 class PipelineArgs:
@@ -119,7 +121,8 @@ class Pipeline(Component):
         cooling = aws.cloudwatch.MetricAlarm(
             f"{model}-trained-lately",
             name=resting,
-            alarm_description=f"A run of {model} was started in the last {self.args.cool_down_hours} hours",
+            alarm_description=f"A run of {model} was started in the last {self.args.cool_down_hours} hours: "
+            f"drift or lost quality starts no other. Runbook: {COOL_DOWN_RUNBOOK}",
             namespace=PIPELINES,
             metric_name="ExecutionStarted",
             dimensions={"PipelineName": names.training_pipeline(model)},
@@ -136,7 +139,7 @@ class Pipeline(Component):
         aws.cloudwatch.CompositeAlarm(
             f"{model}-retrain",
             alarm_name=trigger,
-            alarm_description=f"Drift or lost quality of {model}: it is trained again",
+            alarm_description=f"Drift or lost quality of {model}: it is trained again. Runbook: {COOL_DOWN_RUNBOOK}",
             alarm_rule=f'({any_of}) AND NOT ALARM("{resting}")',
             opts=self.own(depends_on=[cooling, *self.args.retrain_on]),
         )
