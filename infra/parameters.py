@@ -29,6 +29,7 @@ class Parameters(Component):
             name=args.names.parameter("platform"),
             type="String",
             tier="Intelligent-Tiering",
+            overwrite=True,  # what a killed run left is written over, not in the way
             insecure_value=self.json(args.outputs),  # names and ARNs; nothing in it is secret
             opts=self.own(),
         )

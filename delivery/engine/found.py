@@ -149,7 +149,6 @@ FINDERS: Mapping[str, Callable[[Cloud, Values], str | None]] = {
     "aws_scheduler_schedule": schedule,
     "aws_cloudtrail": trail,
     "aws_budgets_budget": budget,
-    "aws_ssm_parameter": ByName("ssm", "get_parameter", "Name", "name").find,
     "aws_sagemaker_model": ByName("sagemaker", "describe_model", "ModelName", "name").find,
     "aws_sagemaker_endpoint_configuration": ByName(
         "sagemaker", "describe_endpoint_config", "EndpointConfigName", "name"

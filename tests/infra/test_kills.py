@@ -22,6 +22,7 @@ from delivery.engine import machine
 from delivery.engine.cloud import Cloud, reach
 from delivery.engine.engine import preview, up
 from delivery.engine.errors import EngineError
+from delivery.engine.machine import Workplace
 from delivery.engine.recover import recover
 from infra.names import Names
 from stacks.settings import ROOT, load
@@ -36,6 +37,7 @@ pytestmark = [
 
 KILLS = int(os.environ.get("SLIPWAY_KILLS", "3"))
 SEED = int(os.environ.get("SLIPWAY_SEED", "0"))
+ENDING = re.compile(r"-[0-9a-f]{8}((-[0-9a-f]{4}){3}-[0-9a-f]{12})?$")
 RECORDED_SECONDS = 2.0  # before this nothing is asked of the cloud
 
 
@@ -92,10 +94,10 @@ def checkout(
 
 
 def same_for_all(found: Counter[str], name: str) -> Counter[str]:
-    """An inventory without the environment's own name, and without the hashes of contents that mention it."""
+    """An inventory without the environment's own name, the hashes of contents that mention it, and AWS's own ids."""
 
     def plain(key: str) -> str:
-        return re.sub(r"-[0-9a-f]{8}$", "-#", re.sub(rf"slipway-{name}(?![a-z0-9])", "slipway-*", key))
+        return ENDING.sub("-#", re.sub(rf"slipway-{name}(?![a-z0-9])", "slipway-*", key))
 
     return Counter({plain(key): count for key, count in found.items()})
 
@@ -130,3 +132,19 @@ def test_a_killed_up_is_recovered_from_wherever_it_was(
         if found != wanted or not ahead.plan.is_empty:
             wrong[f"{name} at {moment:.1f} s"] = (found - wanted, wanted - found, ahead.plan.changes, lines)
     assert wrong == {}
+
+
+def test_a_state_lost_at_its_first_write_is_found_again_in_the_cloud(
+    checkout: Checkout, inventory: Callable[[Cloud, str], Counter[str]]
+) -> None:
+    """The worst a kill can do: all is made, nothing is remembered."""
+    cloud = checkout.environment("torn")
+    checkout.undisturbed("torn")
+    wanted = same_for_all(inventory(cloud, "slipway-torn"), "torn")
+    place = Workplace(checkout.root, "torn")
+    place.state.write_text('{"version": 4, "res')
+    place.state.with_suffix(".tfstate.backup").unlink(missing_ok=True)
+    recover("torn", checkout.root)
+    up("torn", checkout.root)
+    assert preview("torn", checkout.root).plan.is_empty
+    assert same_for_all(inventory(cloud, "slipway-torn"), "torn") == wanted
