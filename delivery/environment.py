@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from stacks.settings import ROOT, ModelSettings, Settings, load
 
 WHO = "SLIPWAY_WHO"
 LOOK_SECONDS = {"aws": 10.0, "embedded": 0.1}
+
+MAKING = threading.Lock()  # a session makes one client at a time; clients themselves may be shared
 
 
 class NotUpError(Exception):
@@ -75,11 +78,16 @@ class Environment:
     def clients(self) -> dict[str, Any]:
         return {}
 
+    @cached_property
+    def session(self) -> Any:
+        return self.cloud.session()
+
     def client(self, service: str) -> Any:
         """A client of the environment's cloud; making one takes longer than most of what it is asked."""
-        if service not in self.clients:
-            self.clients[service] = self.cloud.client(service)
-        return self.clients[service]
+        with MAKING:
+            if service not in self.clients:
+                self.clients[service] = self.cloud.client(service, self.session)
+            return self.clients[service]
 
     @cached_property
     def s3(self) -> Any:

@@ -19,11 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
-import numpy as np
-import polars as pl
 import yaml
 from botocore.exceptions import ClientError
 from typing_extensions import override
@@ -45,8 +43,10 @@ from delivery.platform import Platform
 from infra import definitions
 from infra.alarms import AlarmSpec, watched
 from infra.serving import Plan, capture, guard_dimensions, guard_names
-from monitoring.baseline import Rows, build
 from stacks.settings import KEY, load
+
+if TYPE_CHECKING:  # a command that is timed must not wait for what only data need
+    import numpy as np
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -455,6 +455,11 @@ _BASELINE: list[bytes] = []
 def baseline() -> bytes:
     """The profile of a well-behaved model's answers to such rows."""
     if not _BASELINE:
+        import numpy as np
+        import polars as pl
+
+        from monitoring.baseline import Rows, build
+
         asked = rows(np.random.default_rng(1), 4000)
         probability = 1 / (1 + np.exp(-4 * asked.sum(axis=1)))
         frame = pl.DataFrame(

@@ -28,9 +28,20 @@ class Cloud:
     url: str | None
     variables: Mapping[str, str]
 
-    def client(self, service: str) -> Any:
-        """A boto3 client that reaches this cloud and no other."""
+    def session(self) -> Any:
+        """A boto3 session with this cloud's credentials; its clients share what takes long to load."""
         import boto3.session
+
+        return boto3.session.Session(
+            region_name=self.region,
+            profile_name=self.variables.get("AWS_PROFILE"),
+            aws_access_key_id=self.variables.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=self.variables.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=self.variables.get("AWS_SESSION_TOKEN"),
+        )
+
+    def client(self, service: str, session: Any = None) -> Any:
+        """A boto3 client that reaches this cloud and no other."""
         from botocore.config import Config
 
         config = Config(
@@ -39,13 +50,7 @@ class Cloud:
             connect_timeout=10,
             read_timeout=60,
         )
-        make: Any = boto3.session.Session(
-            region_name=self.region,
-            profile_name=self.variables.get("AWS_PROFILE"),
-            aws_access_key_id=self.variables.get("AWS_ACCESS_KEY_ID"),
-            aws_secret_access_key=self.variables.get("AWS_SECRET_ACCESS_KEY"),
-            aws_session_token=self.variables.get("AWS_SESSION_TOKEN"),
-        ).client  # typed per service by literal names; ours come as text
+        make: Any = (session or self.session()).client  # typed per service by literal names; ours come as text
         return make(service, endpoint_url=self.url, config=config)
 
 
