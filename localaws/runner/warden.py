@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from localaws.runner.guardian import PACKET, kill_marked
 
 _GUARDIAN = Path(__file__).with_name("guardian.py")
 _START_TIMEOUT = 30.0
+SWEEPS, PAUSE = 5, 0.1  # looks for what a killed guardian left, and real seconds between two of them
 _KILLED = 128 + signal.SIGKILL
 
 
@@ -148,10 +150,14 @@ class Warden:
         while data := self._next():
             self._heard(json.loads(data))
         with self._lock:
+            lost = not self._closed
             self._closed = True
             left = list(self._containers.values())
-        # The guardian is gone. If it was killed, the containers died with it, but what they had started may not have.
-        kill_marked(self._mark, [int(path.name) for path in Path("/proc").glob("[0-9]*")])
+        # The guardian is gone. If it was killed, the containers died with it, but what they had started may not have;
+        # what was just starting shows no environment for a moment, so one look is not enough.
+        for _ in range(SWEEPS if lost else 1):
+            kill_marked(self._mark, [int(path.name) for path in Path("/proc").glob("[0-9]*")])
+            time.sleep(PAUSE if lost else 0)
         for container in left:
             container.failed("the guardian process is gone")
 

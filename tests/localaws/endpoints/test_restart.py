@@ -45,6 +45,10 @@ class Servers:
 
         return client
 
+    def seen(self) -> SimpleNamespace:
+        """As much of a server in this process as a world looks at."""
+        return SimpleNamespace(plane=SimpleNamespace(settings=SimpleNamespace(work=self.folder / "work")))
+
     def kill(self) -> None:
         assert self._process is not None
         assert self._process.stdout is not None
@@ -71,7 +75,7 @@ def model(world: World, name: str) -> None:
 def world(tmp_path_factory: pytest.TempPathFactory, make_world: Callable[..., World]) -> Iterator[World]:
     """The second server's world, after the first was killed with its hands full."""
     servers = Servers(tmp_path_factory.mktemp("servers"))
-    first = make_world(SimpleNamespace(), servers.start())
+    first = make_world(servers.seen(), servers.start())
     for name in ("kept-1", "kept-2", "old", "new", "going", "patient"):
         model(first, name)
     first.config("old", {"a": ("old", 1, 1)})
@@ -92,7 +96,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, make_world: Callable[..., Wo
     first.sm.delete_endpoint(EndpointName="going")
     servers.kill()
     assert first.until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
-    made = make_world(SimpleNamespace(), servers.start())
+    made = make_world(servers.seen(), servers.start())
     made.bucket("results")
     yield made
     servers.stop()
