@@ -114,14 +114,16 @@ class Stage:
     # What the cloud says.
 
     def alarms(self) -> dict[str, str]:
-        """Every alarm of the model that is up, with its reason; autoscaling's own are not among them."""
+        """What is wrong with the model now, with its reason; not what alarms remember for their own use."""
         here = self.ana.environment
         pages = (
             here.client("cloudwatch")
             .get_paginator("describe_alarms")
             .paginate(StateValue="ALARM", AlarmNamePrefix=f"{here.settings.names.of(MODEL)}-")
         )
-        return {each["AlarmName"]: each["StateReason"] for page in pages for each in page["MetricAlarms"]}
+        found = {each["AlarmName"]: each["StateReason"] for page in pages for each in page["MetricAlarms"]}
+        found.pop(self.alarm("trained_lately"), None)
+        return found
 
     def alarm(self, signal: str, variant: str | None = None) -> str:
         return self.ana.environment.settings.names.alarm(MODEL, signal, variant)
@@ -219,7 +221,7 @@ def week_of_two(stage: Stage) -> None:
     for day in range(7):
         stage.calendar.to(stage.calendar.at(12, days=1))
         told = customers.turn_out()
-        customers.call(40)
+        customers.call(100)
         stage.calendar.to(stage.calendar.at(20) + MINUTE)
         standing = stage.ana.experiment(MODEL)
         stage.telling.say(f"day {day + 1}: {told:,} customers turned out; the monitor's job says: {standing.decision}")
