@@ -44,6 +44,7 @@ def local_store(folder: Path) -> str:
 
 
 def _log(tracked: Tracked, uri: str, given: Mapping[str, str]) -> str:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a training run tells nobody else of itself
     import mlflow
 
     mlflow.set_tracking_uri(uri)
