@@ -129,10 +129,11 @@ def whole(environment: Environment, models: list[str]) -> str:
 
 
 def listen(port: int = 0) -> socket.socket:
-    """A socket on the loopback; 0 takes any free port."""
+    """A socket on the loopback that callers may connect to from now on; 0 takes any free port."""
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", port))
+    listening.listen()
     return listening
 
 
