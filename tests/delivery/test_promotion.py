@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,6 +33,16 @@ def target(checkout: Any) -> Environment:
     return Environment.open("rehearsal", checkout.root)
 
 
+@pytest.fixture
+def wide_margin(checkout: Any) -> Iterator[None]:
+    """Versions that other tests made may be worse than what serves: how much worse is not what is tried here."""
+    gates = checkout.root / "gates" / "churn.yaml"
+    text = gates.read_text()
+    gates.write_text(text.replace("margin: 0.02", "margin: 0.5"))
+    yield
+    gates.write_text(text)
+
+
 def other_than_served(source: Environment, target: Environment) -> str:
     """An approved version of the source that the target does not serve."""
     serving = target.releases.read().models.get("churn")
@@ -40,6 +51,7 @@ def other_than_served(source: Environment, target: Environment) -> str:
     return str(next(each.version for each in approved if each.metadata["artifact_hash"] != served))
 
 
+@pytest.mark.usefixtures("wide_margin")
 def test_what_serves_in_one_account_serves_in_the_next_with_evidence_of_its_own(
     checkout: Any, source: Environment, target: Environment
 ) -> None:
