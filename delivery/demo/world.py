@@ -122,5 +122,6 @@ def own_variables() -> None:
     """Drop what could lead a client of this process, or a child's, out of the demo's own world."""
     for name in (ENDPOINT, *REAL, "AWS_DEFAULT_PROFILE", "SLIPWAY_ENV"):
         os.environ.pop(name, None)
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     for name in [each for each in os.environ if each.lower().endswith("_proxy")]:
         del os.environ[name]
