@@ -6,6 +6,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,13 @@ def runs(url: str) -> list[dict[str, Any]]:
 
 
 def mlflows() -> list[int]:
-    """Processes of MLflow below this one."""
-    return [child.pid for child in psutil.Process().children(recursive=True) if "mlflow" in " ".join(child.cmdline())]
+    """Processes of MLflow below this one that still run."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # a zombie among them: ended, and not yet waited for
+            if "mlflow" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
 
 
 @needs_mlflow
