@@ -22,9 +22,7 @@ from stacks.settings import ROOT
 
 IMAGES = ROOT / "docs" / "images"
 # By name: width, height, colour scheme, the part that is in the middle.
-PICTURES: dict[
-    str, tuple[int, int, Literal["light", "dark"], str]
-] = {  # name: width, height, colour scheme, the part that is in the middle
+PICTURES: dict[str, tuple[int, int, Literal["light", "dark"], str]] = {
     "dash-light": (1280, 900, "light", "endpoint"),
     "dash-drift": (1280, 900, "dark", "drift"),
     "dash-phone": (390, 844, "light", "experiment"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -107,19 +106,6 @@ def test_only_looking_at_the_root_is_the_page_and_an_unsigned_call_is_for_the_se
     request = urllib.request.Request(app.url + "/", data)  # noqa: S310  our own server
     with urllib.request.urlopen(request) as answer:  # noqa: S310
         assert b"<html" not in answer.read()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on PATH")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.mark.browser
