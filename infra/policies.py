@@ -620,33 +620,35 @@ def foundation(grounds: Grounds) -> list[Statement]:
 def ci_deploy(grounds: Grounds) -> list[Statement]:
     """Make, change and remove what this environment's program declares, and nothing of another environment."""
     names = grounds.names
-    within = {"StringEquals": {"iam:PermissionsBoundary": boundary_arn(names)}}
-    roles = names.global_arn("iam", f"role/{names.of()}-*")
-    kinds = tuple(names.arn("sagemaker", f"{kind}/{names.of()}*") for kind in SAGEMAKER_KINDS)
+    state = f"arn:aws:s3:::{names.of('state', names.account, kind='bucket')}/{names.environment}/*"
+    return [
+        *ci_preview(grounds),
+        *_change_models(grounds),
+        *_change_roles(grounds),
+        *_change_watching(grounds),
+        Statement("UseKey", KEY_USE, (grounds.key_arn,)),
+        Statement("WriteState", of("s3", "PutObject DeleteObject"), (state,)),
+    ]
+
+
+def _change_models(grounds: Grounds) -> list[Statement]:
+    """What models are made of, kept in and served by."""
+    names = grounds.names
+    made = (
+        "Endpoint",
+        "EndpointConfig",
+        "FeatureGroup",
+        "MlflowTrackingServer",
+        "Model",
+        "ModelPackageGroup",
+        "Pipeline",
+    )
+    updated = ("Endpoint", "FeatureGroup", "MlflowTrackingServer", "Pipeline")
     sagemaker = of(
         "sagemaker",
-        *(
-            f"{verb}{kind}"
-            for verb in ("Create", "Delete")
-            for kind in (
-                "Endpoint",
-                "EndpointConfig",
-                "FeatureGroup",
-                "MlflowTrackingServer",
-                "Model",
-                "ModelPackageGroup",
-                "Pipeline",
-            )
-        ),
-        *(
-            "UpdateEndpoint",
-            "UpdateFeatureGroup",
-            "UpdateMlflowTrackingServer",
-            "UpdatePipeline",
-            "AddTags",
-            "DeleteTags",
-        ),
-        *("PutModelPackageGroupPolicy", "DeleteModelPackageGroupPolicy"),
+        *(f"{verb}{kind}" for verb in ("Create", "Delete") for kind in made),
+        *(f"Update{kind}" for kind in updated),
+        "AddTags DeleteTags PutModelPackageGroupPolicy DeleteModelPackageGroupPolicy",
     )
     buckets = of(
         "s3",
@@ -654,28 +656,6 @@ def ci_deploy(grounds: Grounds) -> list[Statement]:
         "PutBucketOwnershipControls PutBucketPolicy PutBucketPublicAccessBlock PutBucketTagging "
         "PutBucketVersioning PutEncryptionConfiguration PutLifecycleConfiguration "
         "PutReplicationConfiguration",
-    )
-    purposes: tuple[Purpose, ...] = ("data", "artifacts", "capture", "outcomes", "evidence", "logs")
-    change_role = of("iam", "CreateRole PutRolePermissionsBoundary PutRolePolicy AttachRolePolicy")
-    keep_role = of(
-        "iam",
-        "DeleteRole DeleteRolePolicy DetachRolePolicy TagRole UntagRole UpdateAssumeRolePolicy",
-    )
-    watch = (
-        *of(
-            "cloudwatch",
-            "DeleteAlarms PutMetricAlarm PutCompositeAlarm TagResource UntagResource",
-        ),
-        *of("cloudwatch", "DeleteDashboards PutDashboard"),
-    )
-    events = of(
-        "events",
-        "DeleteRule DescribeRule ListTargetsByRule PutRule PutTargets RemoveTargets TagResource",
-    )
-    schedules = of(
-        "scheduler",
-        "CreateSchedule CreateScheduleGroup DeleteSchedule DeleteScheduleGroup GetSchedule "
-        "GetScheduleGroup UpdateSchedule TagResource",
     )
     scaling = of(
         "application-autoscaling",
@@ -688,40 +668,53 @@ def ci_deploy(grounds: Grounds) -> list[Statement]:
         "SetRepositoryPolicy TagResource BatchCheckLayerAvailability CompleteLayerUpload "
         "InitiateLayerUpload PutImage UploadLayerPart",
     )
+    kinds = tuple(names.arn("sagemaker", f"{kind}/{names.of()}*") for kind in SAGEMAKER_KINDS)
+    purposes: tuple[Purpose, ...] = ("data", "artifacts", "capture", "outcomes", "evidence", "logs")
     return [
-        *ci_preview(grounds),
         Statement("ChangePlatform", sagemaker, kinds),
         Statement("ChangeBuckets", buckets, tuple(map(grounds.bucket, purposes))),
-        Statement("ChangeRolesWithinBoundary", change_role, (roles,), conditions=within),
-        Statement("KeepRoles", keep_role, (roles,)),
-        Statement(
-            "PassOurRoles",
-            ("iam:PassRole",),
-            (roles,),
-            conditions={
-                "StringEquals": {
-                    "iam:PassedToService": [f"{each}.amazonaws.com" for each in ("sagemaker", "scheduler", "events")]
-                }
-            },
-        ),
-        Statement(
-            "Watch",
-            watch,
-            (
-                names.arn("cloudwatch", f"alarm:{names.of()}-*"),
-                names.global_arn("cloudwatch", f"dashboard/{names.of()}-*"),
-            ),
-        ),
-        Statement("ChangeRules", events, (names.arn("events", f"rule/{names.of()}-*"),)),
-        Statement("ChangeSchedules", schedules, (names.arn("scheduler", f"schedule*/{names.of()}*"),)),
         Statement("ChangeScaling", scaling, (names.arn("application-autoscaling", "scalable-target/*"),)),
         Statement("ChangeRepositories", repositories, (names.arn("ecr", f"repository/{names.of()}/*"),)),
-        Statement("UseKey", KEY_USE, (grounds.key_arn,)),
-        Statement(
-            "WriteState",
-            of("s3", "PutObject DeleteObject"),
-            (f"arn:aws:s3:::{names.of('state', names.account, kind='bucket')}/{names.environment}/*",),
-        ),
+    ]
+
+
+def _change_roles(grounds: Grounds) -> list[Statement]:
+    """Roles, none of them outside the boundary, and to whom they may be handed."""
+    names = grounds.names
+    roles = (names.global_arn("iam", f"role/{names.of()}-*"),)
+    change = of("iam", "CreateRole PutRolePermissionsBoundary PutRolePolicy AttachRolePolicy")
+    keep = of("iam", "DeleteRole DeleteRolePolicy DetachRolePolicy TagRole UntagRole UpdateAssumeRolePolicy")
+    within = {"StringEquals": {"iam:PermissionsBoundary": boundary_arn(names)}}
+    services = [f"{each}.amazonaws.com" for each in ("sagemaker", "scheduler", "events")]
+    to_services = {"StringEquals": {"iam:PassedToService": services}}
+    return [
+        Statement("ChangeRolesWithinBoundary", change, roles, conditions=within),
+        Statement("KeepRoles", keep, roles),
+        Statement("PassOurRoles", ("iam:PassRole",), roles, conditions=to_services),
+    ]
+
+
+def _change_watching(grounds: Grounds) -> list[Statement]:
+    """Alarms and dashboards, and what starts by event or by time."""
+    names = grounds.names
+    watch = of(
+        "cloudwatch",
+        "DeleteAlarms PutMetricAlarm PutCompositeAlarm TagResource UntagResource DeleteDashboards PutDashboard",
+    )
+    events = of("events", "DeleteRule DescribeRule ListTargetsByRule PutRule PutTargets RemoveTargets TagResource")
+    schedules = of(
+        "scheduler",
+        "CreateSchedule CreateScheduleGroup DeleteSchedule DeleteScheduleGroup GetSchedule "
+        "GetScheduleGroup UpdateSchedule TagResource",
+    )
+    watched = (
+        names.arn("cloudwatch", f"alarm:{names.of()}-*"),
+        names.global_arn("cloudwatch", f"dashboard/{names.of()}-*"),
+    )
+    return [
+        Statement("Watch", watch, watched),
+        Statement("ChangeRules", events, (names.arn("events", f"rule/{names.of()}-*"),)),
+        Statement("ChangeSchedules", schedules, (names.arn("scheduler", f"schedule*/{names.of()}*"),)),
     ]
 
 
