@@ -287,6 +287,45 @@ static PyObject *forest_predict(Forest *self, PyObject *const *arguments, Py_ssi
     return done;
 }
 
+/* One row needs no matrix made for it: a list of its answers. */
+static PyObject *forest_answer_row(Forest *self, PyObject *given)
+{
+    Py_buffer row = {0};
+    PyObject *list = NULL;
+    double few[512], *room = few;
+    const Py_ssize_t needed = self->features + self->targets + self->outputs;
+    if (PyObject_GetBuffer(given, &row, PyBUF_C_CONTIGUOUS) != 0) {
+        return NULL;
+    }
+    if (row.len < self->width * (Py_ssize_t)sizeof(double)) {
+        PyErr_Format(PyExc_ValueError, "expected a row of %zd float64", self->width);
+    } else if (needed > 512 && (room = PyMem_New(double, needed)) == NULL) {
+        PyErr_NoMemory();
+    } else if ((list = PyList_New(self->outputs)) != NULL) {
+        const Feature *features = self->held[FEATURES].buf;
+        double *scores = room + self->features, *answers = scores + self->targets;
+        for (Py_ssize_t j = 0; j < self->features; j++) {
+            room[j] = prepared(self, features + j, row.buf);
+        }
+        memset(scores, 0, (size_t)self->targets * sizeof(double));
+        scores_of_row(self, room, scores);
+        answer_of(self, scores, answers);
+        for (Py_ssize_t i = 0; list != NULL && i < self->outputs; i++) {
+            PyObject *answer = PyFloat_FromDouble(answers[i]);
+            if (answer == NULL) {
+                Py_CLEAR(list);
+            } else {
+                PyList_SET_ITEM(list, i, answer);
+            }
+        }
+    }
+    if (room != few) {
+        PyMem_Free(room);
+    }
+    PyBuffer_Release(&row);
+    return list;
+}
+
 static void forest_dealloc(Forest *self)
 {
     PyMem_Free(self->small);
@@ -437,6 +476,8 @@ static PyObject *forest_new(PyTypeObject *type, PyObject *arguments, PyObject *k
 static PyMethodDef forest_methods[] = {
     {"predict", (PyCFunction)(void (*)(void))forest_predict, METH_FASTCALL,
      "predict(rows, answers): fills answers, both contiguous float64"},
+    {"answer_row", (PyCFunction)forest_answer_row, METH_O,
+     "answer_row(row): the list of answers for the float64 row that the buffer begins with"},
     {NULL, NULL, 0, NULL},
 };
 

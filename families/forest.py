@@ -12,6 +12,7 @@ import numpy as np
 from families.artifact import ArtifactError
 from families.family import Matrix
 
+DOUBLE = np.dtype(np.float64)
 NODE = np.dtype([("threshold", "<f8"), ("feature", "<u4"), ("left", "<u4")])
 FEATURE = np.dtype([("missing", "<f8"), ("table", "<i8"), ("stride", "<i8"), ("levels", "<i8"), ("column", "<i8")])
 LINKS = ("identity", "logistic", "softmax", "complement")
@@ -39,16 +40,18 @@ class TreeModel:
             self.columns, self.outputs, link, single = (int(each) for each in arrays["shape"])
             start = arrays["start"]
             settings = (self.columns, len(start), self.outputs, float(arrays["divisor"][0]), link, bool(single))
-            self._predict = Forest(*(arrays[name] for name in ARRAYS), *settings).predict
+            forest = Forest(*(arrays[name] for name in ARRAYS), *settings)
         except (ValueError, KeyError, OSError, TypeError, zipfile.BadZipFile) as problem:
             raise ArtifactError(
                 f"the tree form cannot be read ({problem}): it is damaged; pack the artifact again"
             ) from problem
+        self._predict = forest.predict
+        self.answer_row = forest.answer_row  # what `predict` says of the one row that a buffer begins with
 
     def predict(self, rows: Matrix) -> Matrix:
         """Probabilities [rows, classes], or values [rows, 1]; the same for a row whatever rows stand beside it."""
         answers = np.empty((len(rows), self.outputs))
-        if not (rows.flags.c_contiguous and rows.dtype == np.float64):
+        if rows.dtype is not DOUBLE or not rows.flags.c_contiguous:
             rows = np.ascontiguousarray(rows, dtype=np.float64)
         if rows.shape[1:] != (self.columns,):
             raise ValueError(f"the rows have shape {rows.shape}, expected (rows, {self.columns})")

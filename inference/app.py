@@ -24,6 +24,7 @@ from inference.hooks import After, Before, Call
 from inference.http import Request, Response, Work
 from inference.journal import Journal
 from inference.model import ServedModel
+from inference.one_row import CSV, one_row
 from inference.predictions import Predictions, output_named
 from inference.refusals import RequestError
 from inference.settings import MEBIBYTE, Settings
@@ -93,6 +94,7 @@ class App:
         self._shelf = shelf
         self._hooks = hooks or Hooks()
         self._has_hooks = self._hooks != Hooks()
+        self._one_row = one_row(model, settings) if model is not None and not self._has_hooks else None
         self._ids = count(1)
         self._id_prefix = os.urandom(6).hex().encode()
         self._tell_all = settings.log == "all"
@@ -146,17 +148,25 @@ class App:
     def _invocations(self, request: Request, query: Mapping[str, str]) -> Answer:
         model = self._model
         assert model is not None  # noqa: S101 - the route exists only with a model
+        if self._one_row is not None and query is NO_QUERY:
+            line = self._one_row.answer(request.headers, request.body)
+            if line is not None:
+                return Response(200, line, CSV, _headers_out(request), rows=1)
         if _is_slow(request):
             return Work(partial(self._answered, request, partial(self._predicted, request, query, model)))
         return self._predicted(request, query, model)
 
     def _predicted(self, request: Request, query: Mapping[str, str], model: ServedModel) -> Response:
-        headers, body, attributes = request.headers, request.body, request.headers.get(CUSTOM_ATTRIBUTES)
+        headers, body = request.headers, request.body
         content_type = headers.get(b"content-type", b"text/csv").decode("latin-1")
         accept = headers.get(b"accept", b"").decode("latin-1")
         call = None
         if self._has_hooks:
-            call = self._before(Call(body, content_type, accept, _text(headers.get(INFERENCE_ID)), _text(attributes)))
+            call = self._before(
+                Call(
+                    body, content_type, accept, _text(headers.get(INFERENCE_ID)), _text(headers.get(CUSTOM_ATTRIBUTES))
+                )
+            )
             body, content_type, accept = call.body, call.content_type, call.accept
         form = negotiate(accept, content_type, self._settings.accept)
         schema, asked = model.layout.schema, query.get("output") or form.parameters.get("output")
@@ -166,10 +176,7 @@ class App:
         if call is not None and self._hooks.after is not None:
             predictions = self._hooks.after(call, predictions)
         said = _predictions_to_log(model, rows, predictions, self._settings) if self._settings.log_predictions else None
-        out = ((b"X-Request-Id", request.id),)
-        if attributes is not None:
-            out += ((ATTRIBUTES_OUT, attributes),)
-        count, module = len(rows), form.module
+        count, module, out = len(rows), form.module, _headers_out(request)
         if count > IN_PARTS_FROM and hasattr(module, "parts"):
             parts = module.parts(predictions, form.parameters)
             return Response(200, b"", form.header, out, parts, rows=count, said=said)
@@ -332,6 +339,12 @@ def _line(answered: Answered, asked: Asked | None, said: Mapping[str, Any] | Non
         if CUSTOM_ATTRIBUTES in headers:
             line.custom_attributes = headers[CUSTOM_ATTRIBUTES].decode("latin-1")
     return line if said is None else {**msgspec.to_builtins(line), **said}
+
+
+def _headers_out(request: Request) -> tuple[tuple[bytes, bytes], ...]:
+    attributes = request.headers.get(CUSTOM_ATTRIBUTES)
+    one = (b"X-Request-Id", request.id)
+    return (one,) if attributes is None else (one, (ATTRIBUTES_OUT, attributes))
 
 
 def _is_slow(request: Request) -> bool:

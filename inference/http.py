@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import Protocol, TypeVar, cast
 
 import httptools
+import msgspec
 
 LONGEST_HEAD = 65_536
 LINGER_BYTES = 256 * 1024 * 1024  # how much of a refused body is read and thrown away, so that the refusal can be read
@@ -39,8 +40,7 @@ class Request:
     id: bytes = b""
 
 
-@dataclass(slots=True)
-class Response:
+class Response(msgspec.Struct):
     """One answer: its body whole, or in parts that follow each other while they are made."""
 
     status: int

@@ -12,8 +12,11 @@ import numpy as np
 from contract.places import FAST_FORM, MANIFEST
 from contract.records import Manifest
 from families.artifact import ArtifactError
+from families.forest import TreeModel
 from families.opening import open_artifact
 from inference.layout import Layout, Matrix
+
+AnswerRow = Callable[[bytearray], list[float]]
 
 
 class ModelError(Exception):
@@ -31,6 +34,7 @@ class ServedModel:
     predict: Callable[[Matrix], Matrix]
     fast: bool
     url: str = ""
+    answer_row: AnswerRow | None = None  # the same for one row held as bytes, where the form can do that
 
     def check(self) -> None:
         """Predict one row, so that the first caller is not the first to learn that this model cannot."""
@@ -51,7 +55,8 @@ def load(folder: Path, name: str, url: str = "") -> ServedModel:
         raise ModelError(f"the model '{name}' cannot be loaded: {problem}") from problem
     version = hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:16]
     fast = FAST_FORM in manifest.files
-    model = ServedModel(name, version, manifest, Layout(manifest.schema), predictor.predict, fast, url)
+    one = predictor.answer_row if isinstance(predictor, TreeModel) else None
+    model = ServedModel(name, version, manifest, Layout(manifest.schema), predictor.predict, fast, url, one)
     try:
         model.check()
     except ModelError:

@@ -26,7 +26,7 @@ def decode(body: bytes, parameters: dict[str, str], layout: Layout) -> Matrix:
         values, rows = layout.csv.read(body, start, order)
     except CellError as fault:
         raise _explained(body, start, fault.args, layout) from None
-    return np.frombuffer(values, np.float64, rows * layout.width).reshape(rows, layout.width)
+    return np.ndarray((rows, layout.width), np.float64, values)
 
 
 def _refuse_bad_text(body: bytes) -> None:

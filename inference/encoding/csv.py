@@ -41,8 +41,7 @@ def _header(predictions: Predictions, parameters: Mapping[str, str]) -> bytes:
 
 def _lines(predictions: Predictions, start: int, stop: int) -> bytes:
     if stop == 1 and predictions.output == "both" and predictions.is_classification:
-        row = predictions.values[0].tolist()  # most requests: one row needs none of what many rows are helped by
-        return b"%b,%b\n" % (_quoted_all(predictions.schema.classes)[row.index(max(row))], _to_json(row)[1:-1])
+        return line(predictions.schema.classes, predictions.values[0].tolist())
     values = predictions.values[start:stop]
     if predictions.output == "labels" and predictions.is_classification:
         return b"\n".join(_labels(predictions, values)) + b"\n"
@@ -51,6 +50,11 @@ def _lines(predictions: Predictions, start: int, stop: int) -> bytes:
         return numbers
     lines = zip(_labels(predictions, values), numbers.splitlines(keepends=True), strict=True)
     return b"".join([b"%b,%b" % line for line in lines])
+
+
+def line(classes: tuple[str, ...], row: list[float]) -> bytes:
+    """The line of one row; most requests have one, which needs none of what many rows are helped by."""
+    return b"%b,%b\n" % (_quoted_all(classes)[row.index(max(row))], _to_json(row)[1:-1])
 
 
 def _numbers(values: Matrix) -> bytes:

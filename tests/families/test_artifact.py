@@ -132,6 +132,8 @@ def test_damaged_trees_say_what_to_do_and_lead_nowhere() -> None:
         "tables": np.zeros(0), "start": np.zeros(1), "shape": np.array([1, 1, 0, 0]), "divisor": np.ones(1),
     }  # fmt: skip
     assert TreeModel(trees(whole)).predict(np.zeros((2, 1))).tolist() == [[1.0], [1.0]]
+    with pytest.raises(ValueError, match="expected a row of 1 float64"):
+        TreeModel(trees(whole)).answer_row(b"short")
     damages: dict[str, Any] = {
         "nodes": np.array([(0.0, 0, 9)], dtype=NODE),
         "roots": np.ones(1, np.uint32),

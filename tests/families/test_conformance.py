@@ -101,6 +101,7 @@ def test_the_tree_form_answers_as_the_fast_form_whatever_rows_stand_together(
     answers = trees.predict(rows)
     np.testing.assert_allclose(answers, FastModel(fast).predict(rows), rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(np.vstack([trees.predict(rows[at : at + 1]) for at in range(100)]), answers[:100])
+    np.testing.assert_array_equal([trees.answer_row(row.tobytes()) for row in rows], answers)
     assert model.tree_form() == model.tree_form()
 
 
