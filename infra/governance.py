@@ -83,6 +83,7 @@ class Governance(Component):
             policy=self.json(policies.document(policies.trail(names))),
             opts=self.own(),
         )
+        topic, allowed = self._told_of_deliveries()
         aws.cloudtrail.Trail(
             "trail",
             name=names.of("trail"),
@@ -94,7 +95,7 @@ class Governance(Component):
             enable_log_file_validation=True,
             cloud_watch_logs_group_arn=pulumi.Output.concat(group.arn, ":*"),
             cloud_watch_logs_role_arn=role.arn,
-            sns_topic_name=names.alerts,
+            sns_topic_name=topic.name,
             event_selectors=[
                 {
                     "read_write_type": "All",
@@ -107,8 +108,16 @@ class Governance(Component):
                     ],
                 }
             ],
-            opts=self.own(depends_on=list(self.args.ready)),
+            opts=self.own(depends_on=[allowed, *self.args.ready]),
         )
+
+    def _told_of_deliveries(self) -> tuple[aws.sns.Topic, aws.sns.TopicPolicy]:
+        """A topic of its own: the trail tells of a file every few minutes, which nobody wants to be woken by."""
+        name = self.args.names.of("trail")
+        topic = aws.sns.Topic("trail", name=name, kms_master_key_id=self.args.key_arn, opts=self.own())
+        statements = policies.topic(self.args.names, name, ("cloudtrail",))
+        policy = self.json(policies.document(statements))
+        return topic, aws.sns.TopicPolicy("trail", arn=topic.arn, policy=policy, opts=self.own())
 
     def _budget(self) -> None:
         budget = self.args.budget

@@ -164,14 +164,17 @@ def repository(accounts: Sequence[str]) -> list[Statement]:
     return [Statement("Pull", pull, (), principals={"AWS": [f"arn:aws:iam::{each}:root" for each in accounts]})]
 
 
-def topic(names: Names, name: str) -> list[Statement]:
-    """Alarms, rules and budgets of this account may publish; nobody may over plain HTTP."""
+TELLING = ("cloudwatch", "events", "budgets", "costalerts")
+
+
+def topic(names: Names, name: str, services: Sequence[str] = TELLING) -> list[Statement]:
+    """These services may publish for this account, else alarms, rules and budgets; nobody may over plain HTTP."""
     arn = names.arn("sns", name)
     mine = {"StringEquals": {"aws:SourceAccount": names.account}}
-    services = [f"{each}.amazonaws.com" for each in ("cloudwatch", "events", "budgets", "costalerts")]
+    them = {"Service": [f"{each}.amazonaws.com" for each in services]}
     insecure = {"Bool": {"aws:SecureTransport": "false"}}
     return [
-        Statement("Publish", ("sns:Publish",), (arn,), "Allow", mine, {"Service": services}),
+        Statement("Publish", ("sns:Publish",), (arn,), "Allow", mine, them),
         Statement("TlsOnly", ("sns:Publish",), (arn,), "Deny", insecure, {"AWS": "*"}),
     ]
 
