@@ -2,8 +2,9 @@
 
 An event is one object in the evidence bucket (versioned, under object lock), written only if its number is free. It
 carries the hash of the event before it and a signature of its own, so that neither the middle nor the end can be
-rewritten. Every `SEGMENT` events are stored once more as one object: reading ten thousand takes about a hundred
-requests. Segments only repeat what the events say, and are checked against them; losing one loses nothing.
+rewritten. Every `FOLD` events are stored once more as one object, a segment, and every `FOLD` segments as a larger one:
+reading ten thousand events takes about twenty requests. Segments only repeat what the events say, and are checked
+against them; losing one loses nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,9 +23,10 @@ from botocore.exceptions import ClientError
 from contract.places import ledger_prefix
 from delivery.signing import Signer, signed_by
 
-SEGMENT = 128
+FOLD, FOLDS = 16, 3  # segments of 16, 256 and 4096 events
 READERS = 8
 LOOK_BACK = 64
+PLACE = re.compile(r"/(?:events|segments/(?P<size>\d{6}))/(?P<first>\d{12})\.jsonl?$")
 GENESIS = "0" * 64
 TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 
@@ -83,13 +86,18 @@ class Ledger:
     s3: Any
     bucket: str
     environment: str
-    segment: int = SEGMENT
+    fold: int = FOLD
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many events each kind of segment holds, smallest first."""
+        return [self.fold**power for power in range(1, FOLDS + 1)]
 
     def event_key(self, number: int) -> str:
         return f"{ledger_prefix(self.environment)}events/{number:012d}.json"
 
-    def segment_key(self, index: int) -> str:
-        return f"{ledger_prefix(self.environment)}segments/{index:09d}.jsonl"
+    def segment_key(self, size: int, first: int) -> str:
+        return f"{ledger_prefix(self.environment)}segments/{size:06d}/{first:012d}.jsonl"
 
     def append(self, decision: Decision, signer: Signer) -> Event:
         """Write the next event; when somebody else was quicker, go behind theirs."""
@@ -99,8 +107,9 @@ class Ledger:
             event = dataclasses.replace(event, signature=signer.sign(event.digest).hex())
             if self.write(self.event_key(event.number), event.text):
                 break
-        if (event.number + 1) % self.segment == 0:
-            self.close_segment(event.number // self.segment)
+        for size in self.sizes:
+            if (event.number + 1) % size == 0:
+                self.close_segment(size, event.number + 1 - size)
         return event
 
     def write(self, key: str, text: str) -> bool:
@@ -115,20 +124,42 @@ class Ledger:
             raise
         return True
 
-    def close_segment(self, index: int) -> None:
-        first = index * self.segment
-        texts = self.get_all([self.event_key(number) for number in range(first, first + self.segment)])
-        self.write(self.segment_key(index), "\n".join(texts))
+    def close_segment(self, size: int, first: int) -> None:
+        """Repeat so many events as one object; put together from smaller segments where they are."""
+        self.write(self.segment_key(size, first), "\n".join(self.texts(first, size)))
 
-    def tail(self, segments: int) -> list[str]:
-        """The keys of the events after the closed segments; one that was never closed only makes this longer."""
-        return self.keys("events/", self.event_key(segments * self.segment - 1) if segments else "")
+    def texts(self, first: int, size: int) -> list[str]:
+        """So many events, from the segments that a segment of this size is made of, or one by one."""
+        part = size // self.fold
+        if part == 1:
+            return self.get_all([self.event_key(number) for number in range(first, first + size)])
+        found = []
+        for start in range(first, first + size, part):
+            try:
+                found.append(self.get(self.segment_key(part, start)))
+            except self.s3.exceptions.NoSuchKey:  # whoever wrote its last event was killed before closing it
+                found.extend(self.texts(start, part))
+        return found
+
+    def pieces(self) -> list[str]:
+        """The keys that together hold every event once, in order: large segments, smaller ones, single events."""
+        pieces, covered = [], 0
+        for size in reversed(self.sizes):
+            before = self.segment_key(size, covered - size) if covered else ""
+            for key in self.keys(f"segments/{size:06d}/", before):
+                if key != self.segment_key(size, covered):  # one was never closed; smaller ones hold what it would
+                    break
+                pieces.append(key)
+                covered += size
+        return pieces + self.keys("events/", self.event_key(covered - 1) if covered else "")
 
     def last(self) -> Event | None:
         """The newest event."""
-        segments = len(self.keys("segments/"))
-        keys = self.tail(segments) or ([self.event_key(segments * self.segment - 1)] if segments else [])
-        return read(self.get(keys[-1])) if keys else None
+        pieces = self.pieces()
+        if not pieces:
+            return None
+        first, size = self.place_of(pieces[-1])
+        return read(self.get(self.event_key(first + size - 1)))
 
     def newest(self, most: int = LOOK_BACK) -> Iterator[Event]:
         """The newest events, newest first, read one by one as they are asked for."""
@@ -140,8 +171,7 @@ class Ledger:
 
     def events(self, model: str | None = None) -> list[Event]:
         """Every event in order, from segments where they are closed; of one model alone, the others are not parsed."""
-        segments = self.keys("segments/")
-        texts = self.get_all([*segments, *self.tail(len(segments))])
+        texts = self.get_all(self.pieces())
         about = "" if model is None else f'"model":{json.dumps(model)}'
         found = [read(line) for text in texts for line in text.splitlines() if about in line]
         return [each for each in found if model is None or each.decision.model == model]
@@ -155,9 +185,11 @@ class Ledger:
             if key != self.event_key(number):
                 breaks.append(Break(number, f"event {number} is missing: {key} stands in its place"))
                 break
-        for index, text in enumerate(self.get_all(self.keys("segments/"))):
-            if text != "\n".join(texts[index * self.segment : (index + 1) * self.segment]):
-                breaks.append(Break(index * self.segment, f"segment {index} does not repeat its events"))
+        segments = self.keys("segments/")
+        for key, text in zip(segments, self.get_all(segments), strict=True):
+            first, size = self.place_of(key)
+            if text != "\n".join(texts[first : first + size]):
+                breaks.append(Break(first, f"the segment {key} does not repeat its events"))
         return sorted(breaks, key=lambda each: each.number)
 
     def rewritten(self) -> Iterator[Break]:
@@ -167,9 +199,15 @@ class Ledger:
             old = [each["Key"] for each in page.get("Versions", ()) if not each["IsLatest"]]
             deleted = [each["Key"] for each in page.get("DeleteMarkers", ())]
             for key in sorted({*old, *deleted}):
-                number = int(key.rpartition("/")[2].partition(".")[0])
-                first = number * self.segment if "/segments/" in key else number
-                yield Break(first, f"{key} was written over or deleted; its first version is still in the bucket")
+                yield Break(
+                    self.place_of(key)[0],
+                    f"{key} was written over or deleted; its first version is still in the bucket",
+                )
+
+    def place_of(self, key: str) -> tuple[int, int]:
+        """The number of an object's first event, and how many it holds; none for what is no part of a ledger."""
+        found = PLACE.search(key)
+        return (int(found["first"]), int(found["size"] or 1)) if found else (0, 0)
 
     def keys(self, below: str, after: str = "") -> list[str]:
         start = {"StartAfter": after} if after else {}

@@ -68,10 +68,10 @@ def write(ledger: Ledger, events: list[Event]) -> None:
         ledger.s3.put_object(Bucket=ledger.bucket, Key=item[0], Body=item[1].encode())
 
     items = [(ledger.event_key(each.number), each.text) for each in events]
-    full = len(events) // ledger.segment
-    for index in range(full):
-        texts = [each.text for each in events[index * ledger.segment : (index + 1) * ledger.segment]]
-        items.append((ledger.segment_key(index), "\n".join(texts)))
+    for size in ledger.sizes:
+        for first in range(0, len(events) - size + 1, size):
+            texts = [each.text for each in events[first : first + size]]
+            items.append((ledger.segment_key(size, first), "\n".join(texts)))
     with ThreadPoolExecutor(WRITERS) as writers:
         list(writers.map(put, items))
 

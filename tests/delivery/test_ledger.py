@@ -15,7 +15,7 @@ from delivery.ledger import Decision, Event, Ledger, LedgerError, chain_breaks, 
 from delivery.signing import KmsSigner, Signer, signed_by
 
 EVENTS = 20
-SEGMENT = 5
+FOLD = 2
 
 
 def decision(number: int, **given: Any) -> Decision:
@@ -24,7 +24,7 @@ def decision(number: int, **given: Any) -> Decision:
 
 @pytest.fixture
 def ledger(s3: Any) -> Ledger:
-    return Ledger(s3, "evidence", "dev", segment=SEGMENT)
+    return Ledger(s3, "evidence", "dev", fold=FOLD)
 
 
 def chain(signer: Signer, count: int = EVENTS) -> list[str]:
@@ -80,11 +80,15 @@ def test_a_ledger_signed_by_another_key_is_found(signer: Signer, s3: Any) -> Non
 
 
 def test_events_come_back_in_order_through_closed_segments(ledger: Ledger, signer: Signer) -> None:
-    for number in range(SEGMENT + 3):
+    for number in range(FOLD**3 + FOLD + 1):
         ledger.append(decision(number), signer)
-    assert len(ledger.keys("segments/")) == 1
-    assert [event.decision.inputs["n"] for event in ledger.events()] == list(range(SEGMENT + 3))
+    assert [ledger.place_of(key) for key in ledger.pieces()] == [(0, FOLD**3), (FOLD**3, FOLD), (FOLD**3 + FOLD, 1)]
+    assert numbers(ledger) == list(range(FOLD**3 + FOLD + 1))
     assert ledger.verify(signer.public_key()) == []
+
+
+def numbers(ledger: Ledger) -> list[int]:
+    return [event.decision.inputs["n"] for event in ledger.events()]
 
 
 def test_two_writers_at_once_lose_nothing(ledger: Ledger, signer: Signer) -> None:
@@ -98,16 +102,42 @@ def test_an_event_written_over_or_deleted_is_found(ledger: Ledger, signer: Signe
     for number in range(4):
         ledger.append(decision(number), signer)
     s3.delete_object(Bucket="evidence", Key=ledger.event_key(3))
-    assert [each.number for each in ledger.verify(signer.public_key())] == [3]
+    assert {each.number for each in ledger.verify(signer.public_key())} == {0, 2, 3}  # and what repeats it
     s3.put_object(Bucket="evidence", Key=ledger.event_key(1), Body=b"{}")
     assert {each.number for each in ledger.verify(signer.public_key())} >= {1, 2, 3}
 
 
-def test_a_lost_segment_loses_nothing(ledger: Ledger, signer: Signer, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Ledger, "close_segment", lambda *_: None)
-    for number in range(SEGMENT + 1):
+@pytest.mark.parametrize("size", [FOLD, FOLD**2, FOLD**3])
+def test_a_segment_that_nobody_closed_loses_nothing_and_larger_ones_make_up_for_it(
+    ledger: Ledger, signer: Signer, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    close = Ledger.close_segment
+
+    def killed(ledger: Ledger, of: int, first: int) -> None:
+        if (of, first) != (size, 0):
+            close(ledger, of, first)
+
+    monkeypatch.setattr(Ledger, "close_segment", killed)
+    for number in range(FOLD**3 + FOLD + 1):
         ledger.append(decision(number), signer)
-    assert len(ledger.events()) == SEGMENT + 1
+        assert numbers(ledger) == list(range(number + 1))
+    assert len(ledger.pieces()) <= FOLD**2
+    assert ledger.verify(signer.public_key()) == []
+
+
+def test_a_segment_that_says_something_else_than_its_events_is_found(ledger: Ledger, signer: Signer, s3: Any) -> None:
+    for number in range(FOLD**2):
+        ledger.append(decision(number), signer)
+    for size, first in ((FOLD, FOLD), (FOLD**2, 0)):
+        key = ledger.segment_key(size, first)
+        s3.put_object(Bucket="evidence", Key=key, Body=ledger.get(key).replace("ana", "eve").encode())
+    assert {each.number for each in ledger.verify(signer.public_key())} == {0, FOLD}
+
+
+def test_what_is_no_part_of_a_ledger_is_found_in_it(ledger: Ledger, signer: Signer, s3: Any) -> None:
+    ledger.append(decision(0), signer)
+    s3.put_object(Bucket="evidence", Key=ledger.segment_key(FOLD, 0).replace("jsonl", "txt"), Body=b"{}")
+    assert ledger.verify(signer.public_key()) != []
 
 
 def test_an_unreadable_event_says_what_to_run() -> None:
