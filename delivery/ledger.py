@@ -143,7 +143,8 @@ class Ledger:
 
     def pieces(self) -> list[str]:
         """The keys that together hold every event once, in order: large segments, smaller ones, single events."""
-        pieces, covered = [], 0
+        pieces: list[str] = []
+        covered = 0
         for size in reversed(self.sizes):
             before = self.segment_key(size, covered - size) if covered else ""
             for key in self.keys(f"segments/{size:06d}/", before):
