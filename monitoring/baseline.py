@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -54,7 +55,17 @@ class Baseline:
         return self.seasons.get(season_at(instant, self.season), self.profile)
 
     def reference_at(self, instant: datetime | None = None) -> Reference:
-        return reference_of(self.profile_at(instant), self.scatter)
+        return reference_of(self.profile_at(instant), self.scatter, self._learned)
+
+    @functools.cached_property
+    def _learned(self) -> Mapping[int, float]:
+        """The share of the rows that taught a column its levels, where the schema names none and a sample did."""
+        named = {column.name for column in self.schema.columns if column.levels}
+        stride = thinned(self.profile.rows)
+        columns = self.layout.columns if stride > 1 else ()
+        return {
+            i: 1 / stride for i, column in enumerate(columns) if column.role == "feature" and column.name not in named
+        }
 
     def merge(self, other: Baseline) -> Baseline:
         """The baseline of both shares of rows, counted with one layout."""
@@ -174,6 +185,14 @@ def sampled(frames: Iterable[pl.DataFrame], limit: int = SAMPLE) -> pl.DataFrame
             joined = pl.concat(kept, how="diagonal_relaxed")
             kept, stride = [joined.gather_every(2)], stride * 2
     return pl.concat(kept, how="diagonal_relaxed") if kept else pl.DataFrame()
+
+
+def thinned(rows: int, limit: int = SAMPLE) -> int:
+    """Every how-many-th of so many rows `sampled` keeps."""
+    stride = 1
+    while -(-rows // stride) > 2 * limit:
+        stride *= 2
+    return stride
 
 
 def by_season(rows: Rows, season: Season) -> Iterable[tuple[str, pl.DataFrame]]:

@@ -160,9 +160,9 @@ def _levels(
 ) -> Iterator[Violation]:
     rows, unseen = int(profile.present()[i]), int(profile.cells[i, UNSEEN])
     limit = 1 - constraint.known
-    expected, others = float(reference.sums.cells[i, UNSEEN]), float(reference.sums.cells[i].sum())
-    likely = float(share_above(*(np.array(float(each)) for each in (unseen, rows, expected, max(others, 1.0)))))
-    if rows and unseen / rows > limit + kept.slack + expected / max(others, 1) and likely < math.log(kept.surprise):
+    expected, others = float(reference.rest.high[i, -1]), max(float(reference.rest.rows[i, -1]), 1.0)
+    likely = float(share_above(*(np.array(float(each)) for each in (unseen, rows, expected * others, others))))
+    if rows and unseen / rows > limit + kept.slack + expected and likely < math.log(kept.surprise):
         names = sorted(profile.unseen[i].counts, key=lambda name: -profile.unseen[i].counts[name])[:SHOWN]
         yield Violation(
             profile.layout.names[i], "categorical_values_check",

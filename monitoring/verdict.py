@@ -19,8 +19,10 @@ import numpy.typing as npt
 
 from monitoring import evidence
 from monitoring.bins import CELLS, Floats
-from monitoring.layout import UNSEEN, CategoryColumn, Layout, NumericColumn
+from monitoring.layout import HEADS, UNSEEN, CategoryColumn, Layout, NumericColumn
 from monitoring.profile import Profile
+from monitoring.rare import CELLS as REST
+from monitoring.rare import Rest, rest_of
 
 Status = Literal["quiet", "drift", "not enough data"]
 SPANS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -79,10 +81,11 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What windows are compared with: counts of the baseline, and how far its correlations scatter."""
+    """What windows are compared with: a baseline's counts, what is said of rare levels, how correlations scatter."""
 
     layout: Layout
     sums: Sums
+    rest: Rest
     scatter: Floats | None = None  # [paired, paired]
 
 
@@ -101,21 +104,11 @@ def sums_of(profile: Profile) -> Sums:
     return Sums(profile.cells, profile.missing, np.array(profile.rows), profile.products)
 
 
-def reference_of(profile: Profile, scatter: Floats | None = None) -> Reference:
-    """A baseline as a reference: levels seen once stand for those never seen (Good and Turing).
-
-    Not where the levels were learned from other rows, of which a baseline always misses some: there its own unseen rows
-    say how many to expect.
-    """
-    cells = profile.cells.copy()
-    for i, counts in profile.levels.items():
-        column = profile.layout.columns[i]
-        if isinstance(column, CategoryColumn) and (counts > 0).all():
-            once = counts == 1
-            cells[i] -= np.bincount(column.cell_of_level, weights=once, minlength=CELLS).astype(np.int64)
-            cells[i, UNSEEN] += int(once.sum())
-    sums = Sums(cells, profile.missing, np.array(profile.rows), profile.products)
-    return Reference(profile.layout, sums, scatter)
+def reference_of(
+    profile: Profile, scatter: Floats | None = None, learned: Mapping[int, float] | None = None
+) -> Reference:
+    """A baseline as a reference; `learned` is the share of its rows that taught a column its levels (see `rest_of`)."""
+    return Reference(profile.layout, sums_of(profile), rest_of(profile, learned), scatter)
 
 
 class Judge:
@@ -131,6 +124,10 @@ class Judge:
             if isinstance(column, NumericColumn):
                 scores[i, : len(column.scores)] = column.scores
         self.scores = scores
+        levels = [len(column.levels) for column in layout.columns if isinstance(column, CategoryColumn)]
+        # A level is given a cell for the rows it had: so its test pays for every level that might have been given it.
+        self.level_share = np.full((len(levels), CELLS), LEVELS / CELLS)
+        self.level_share[:, :HEADS] *= HEADS / np.maximum(np.array(levels), HEADS)[:, None]
 
     def find(self, window: Sums, reference: Reference) -> Findings:
         shape = np.shape(window.rows)
@@ -138,7 +135,7 @@ class Judge:
         if len(self.numeric):
             effect[..., self.numeric], log_p[..., self.numeric] = self._numbers(window, reference.sums)
         if len(self.category):
-            effect[..., self.category], log_p[..., self.category] = self._levels(window, reference.sums)
+            effect[..., self.category], log_p[..., self.category] = self._levels(window, reference)
         missing_effect, missing_p = self._missing(window, reference.sums)
         pair_effect, pair_p, pair = self._pairs(window, reference)
         return Findings(np.maximum(effect, missing_effect), np.minimum(log_p, missing_p), pair_effect, pair_p, pair)
@@ -160,14 +157,20 @@ class Judge:
         log_p = np.minimum(np.where(effect >= 1, shape, 0.0), where)
         return effect, np.minimum(log_p, 0.0)
 
-    def _levels(self, window: Sums, reference: Sums) -> tuple[Floats, Floats]:
-        cells, base = window.cells[..., self.category, :], reference.cells[..., self.category, :]
+    def _levels(self, window: Sums, reference: Reference) -> tuple[Floats, Floats]:
+        cells, base = window.cells[..., self.category, :], reference.sums.cells[..., self.category, :]
         rows, base_rows = cells.sum(-1)[..., None], base.sum(-1)[..., None]
         limits = np.full(CELLS, self.matters.level)
         limits[UNSEEN] = self.matters.unseen
-        effects = np.abs(_share(cells, rows) - _share(base, base_rows)) / limits
-        log_p = evidence.share_differs_screened(cells, rows, base, base_rows)
-        log_p = np.where(effects >= 1, log_p, 0.0).min(-1) - math.log(LEVELS / CELLS)
+        low, worth = _share(base, base_rows), np.broadcast_to(base_rows, base.shape).astype(np.float64)
+        high, rest = low.copy(), reference.rest
+        for part, known in ((low, rest.low), (high, rest.high), (worth, rest.rows)):
+            part[..., REST] = known[self.category]
+        share = _share(cells, rows)
+        expected = np.clip(share, low, high)
+        effects = np.abs(share - expected) / limits
+        log_p = evidence.share_differs_screened(cells, rows, expected * worth, worth)
+        log_p = (np.where(effects >= 1, log_p, 0.0) - np.log(self.level_share)).min(-1)
         return effects.max(-1), np.minimum(log_p, 0.0)
 
     def _missing(self, window: Sums, reference: Sums) -> tuple[Floats, Floats]:
@@ -348,4 +351,5 @@ def blend(windows: Sequence[Sums], references: Sequence[Reference]) -> Reference
     parts = [
         reference.sums.each(lambda part, by=by: part * by) for reference, by in zip(distinct, factors, strict=True)
     ]
-    return Reference(first.layout, replace(add(parts), rows=np.array(worth)), first.scatter)
+    rest = Rest.blend([reference.rest for reference in distinct], weight.tolist())
+    return Reference(first.layout, replace(add(parts), rows=np.array(worth)), rest, first.scatter)

@@ -1,6 +1,7 @@
 """How often the alarm is false: endpoint-years of hourly windows without drift, at many sizes and widths.
 
     python -m benchmarks.monitoring.false_alarms --columns 50 --rows 1000 --years 30
+    python -m benchmarks.monitoring.false_alarms --columns 50 --rows 100 --baseline 300 --teaching 1000
 
 Each simulated year has its own baseline and its own seed, and is one line of the results file; years that are there are
 not simulated again, so a run may be stopped at any time. Tables: `python -m benchmarks.monitoring.tables`.
@@ -55,11 +56,11 @@ def alarms(
 
 
 def year(
-    columns: int, rows: int, seed: int, *, baseline: int, hours: int, share: float, pairs: bool
+    columns: int, rows: int, seed: int, *, baseline: int, hours: int, share: float, pairs: bool, teaching: int
 ) -> dict[str, object]:
     rng = np.random.default_rng([20261120, columns, rows, baseline, seed])
     budget = Budget()
-    population = world.make(rng, columns, baseline, share)
+    population = world.make(rng, columns, baseline, share, teaching)
     decide, bound = Judge(population.layout), limits(population.layout, budget)
     chunk = int(np.clip(2_000_000 // (columns * max(rows if pairs else 64, 64)) * 10, 8, 512))
     fired: list[np.typing.NDArray[np.bool_]] = []
@@ -81,6 +82,7 @@ def main() -> None:
     parser.add_argument("--years", type=int, default=30)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--baseline", type=int, default=100_000)
+    parser.add_argument("--teaching", type=int, default=0, help="rows that levels are known from; 0: the baseline's")
     parser.add_argument("--hours", type=int, default=HOURS_PER_YEAR)
     parser.add_argument("--categories", type=float, default=0.2, help="share of the columns that are categories")
     parser.add_argument("--no-pairs", action="store_true", help="leave correlations out (rows are then never drawn)")
@@ -88,7 +90,7 @@ def main() -> None:
     setting = {
         "columns": args.columns, "rows": args.rows, "baseline": args.baseline,
         "categories": args.categories, "pairs": not args.no_pairs,
-    }  # fmt: skip
+    } | ({"teaching": args.teaching} if args.teaching else {})  # fmt: skip
     RESULTS.parent.mkdir(exist_ok=True)
     done = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
     for seed in range(args.first, args.first + args.years):
@@ -103,6 +105,7 @@ def main() -> None:
             hours=args.hours,
             share=args.categories,
             pairs=not args.no_pairs,
+            teaching=args.teaching,
         )
         line = {"setting": setting, "seed": seed, **found, "seconds": round(time.perf_counter() - began, 1)}
         with RESULTS.open("a") as out:

@@ -57,17 +57,25 @@ def false_alarms() -> str:
         years[json.dumps(line["setting"], sort_keys=True)].append(line)
     rows = []
     for key, found in sorted(
-        years.items(), key=lambda item: (json.loads(item[0])["rows"], json.loads(item[0])["columns"])
+        years.items(),
+        key=lambda item: (
+            [json.loads(item[0])[name] for name in ("rows", "columns", "categories")]
+            + [-json.loads(item[0])["baseline"], json.loads(item[0]).get("teaching", 0)]
+        ),
     ):
         setting = json.loads(key)
         alarms, exposure = sum(one["alarms"] for one in found), sum(one["hours"] for one in found) / 8760
         kinds = f"{setting['columns']} ({setting['categories']:.0%} categories)"
         season = setting.get("season", "no")
         pairs = "yes" if setting["pairs"] else "no"
+        baseline = f"{setting['baseline']:,}"
+        if "teaching" in setting:
+            baseline += f", levels of {setting['teaching']:,} others"
         rows.append(
             [
                 f"{setting['rows']:,}",
                 kinds,
+                baseline,
                 season,
                 pairs,
                 f"{exposure:.1f}",
@@ -78,6 +86,7 @@ def false_alarms() -> str:
     heads = [
         "rows an hour",
         "columns",
+        "rows of the baseline",
         "daily season",
         "correlations",
         "endpoint-years",

@@ -68,8 +68,11 @@ def masses_of(levels: int) -> npt.NDArray[np.float64]:
     return mass / mass.sum()
 
 
-def make(rng: np.random.Generator, columns: int, rows: int = 100_000, share: float = 0.2) -> World:
-    """A population of that many columns, `share` of them categories, and a baseline of so many rows."""
+def make(rng: np.random.Generator, columns: int, rows: int = 100_000, share: float = 0.2, teaching: int = 0) -> World:
+    """A population of that many columns, `share` of them categories, and a baseline of so many rows.
+
+    Its levels are those of the baseline, or of so many teaching rows: a schema names those of the training data.
+    """
     categories = int(columns * share)
     kinds = tuple(("normal", "lognormal", "integer", "holes")[i % 4] for i in range(columns - categories))
     frame: dict[str, pl.Series] = {}
@@ -81,7 +84,8 @@ def make(rng: np.random.Generator, columns: int, rows: int = 100_000, share: flo
         mass = masses_of(LEVELS[i % len(LEVELS)])
         drawn = np.searchsorted(np.cumsum(mass), rng.random(rows) * (1 - 1e-12))
         frame[f"c{i}"] = pl.Series(drawn).cast(pl.String)
-        schema.append(Column(f"c{i}", "category"))
+        taught = np.flatnonzero(rng.multinomial(teaching, mass)) if teaching else ()
+        schema.append(Column(f"c{i}", "category", tuple(str(level) for level in taught)))
     table = pl.DataFrame(frame)
     layout = lay_out(table.head(100_000), schema)
     cells = []

@@ -19,7 +19,7 @@ import polars as pl
 
 from contract.records import Column
 from monitoring.bins import CELLS, Floats
-from monitoring.layout import CategoryColumn, NumericColumn, lay_out
+from monitoring.layout import UNSEEN, CategoryColumn, NumericColumn, lay_out
 from monitoring.profile import Profile, count
 from monitoring.verdict import Judge, Reference, reference_of
 
@@ -74,10 +74,15 @@ class Pair:
     def column(self) -> NumericColumn | CategoryColumn:
         return self.table.window.layout.columns[self.index]
 
-    @property
+    @cached_property
     def before(self) -> Floats:
-        """The reference's rows per cell; levels seen once count as unseen."""
-        cells: Floats = np.asarray(self.table.reference.sums.cells[self.index], np.float64)
+        """The baseline's rows per cell; levels seen once count as unseen, where the levels are the baseline's own."""
+        cells = self.table.baseline.cells[self.index].astype(np.float64)
+        column, counts = self.column, self.table.baseline.levels.get(self.index)
+        if counts is not None and isinstance(column, CategoryColumn) and (counts > 0).all():
+            once = counts == 1
+            cells -= np.bincount(column.cell_of_level, weights=once, minlength=CELLS)
+            cells[UNSEEN] += once.sum()
         return cells
 
     @property

@@ -23,10 +23,11 @@ SHOWN = 5
 
 def measure(pair: Pair) -> Score:
     new, rows = float(pair.after[UNSEEN]), float(pair.after.sum())
-    expected, others = float(pair.before[UNSEEN]), float(pair.before.sum())
+    rest = pair.table.reference.rest
+    expected, others = float(rest.high[pair.index, -1]), max(float(rest.rows[pair.index, -1]), 1.0)
     if not rows:
         return Score(0.0, 0.0, 1.0, 1.0)
-    log_p = share_above(*(np.array(each) for each in (new, rows, expected, max(others, 1.0))))
+    log_p = share_above(*(np.array(each) for each in (new, rows, expected * others, others)))
     names = sorted(pair.table.window.unseen[pair.index].counts.items(), key=lambda item: (-item[1], item[0]))
     detail = ", ".join(f"{name}: {count}" for name, count in names[:SHOWN])
     return Score(new / rows, *wilson(new, rows), float(np.exp(log_p)), detail)
