@@ -44,6 +44,7 @@ to_json = msgspec.json.Encoder().encode
 Answer = Response | Work
 Answered = tuple[float, int, float, int, int]  # when, status, seconds, rows, bytes of the body
 Asked = tuple[bytes, bytes, bytes, Mapping[bytes, bytes], int]  # method, target, id, headers, bytes of the body
+NOBODY: Asked = (b"", b"", b"", {}, 0)  # what came was no request
 Handler = Callable[[Request, Mapping[str, str]], Answer]
 
 
@@ -116,8 +117,10 @@ class App:
     def handle(self, request: Request) -> Answer:
         """Answer one request; whatever goes wrong becomes an answer too."""
         request.id = request.headers.get(INFERENCE_ID) or b"%b-%x" % (self._id_prefix, next(self._ids))
-        path, _, query = request.target.partition(b"?")
-        methods = self._routes.get(path) or self._model_routes(path)
+        path, query, methods = request.target, b"", self._routes.get(request.target)
+        if methods is None:
+            path, _, query = path.partition(b"?")
+            methods = self._routes.get(path) or self._model_routes(path)
         handler = methods.get(request.method) or (methods.get(b"GET") if request.method == b"HEAD" else None)
         if handler is None:
             return self._not_served(request, path)
@@ -140,7 +143,7 @@ class App:
             return
         if status < 400 and request is not None and request.target.startswith((b"/ping", b"/metrics")):
             return  # asked every few seconds, forever
-        asked = None if request is None else (request.method, request.target, request.id, request.headers, taken)
+        asked = NOBODY if request is None else (request.method, request.target, request.id, request.headers, taken)
         self._journal.line(partial(_line, (time.time(), status, seconds, response.rows, sent), asked, response.said))
 
     # Predictions.
@@ -327,17 +330,25 @@ class App:
         return self._refused(RequestError(sentence, status=404, code="not_found"), request.id)
 
 
-def _line(answered: Answered, asked: Asked | None, said: Mapping[str, Any] | None) -> Line | Mapping[str, Any]:
+def _line(answered: Answered, asked: Asked, said: Mapping[str, Any] | None) -> Line | Mapping[str, Any]:
     """The line of one request, made when the log is written: many together cost less than each at its time."""
     when, status, seconds, rows, sent = answered
-    line = Line(datetime.fromtimestamp(when, UTC), status, round(seconds * 1000, 3), rows, sent)
-    if asked is not None:
-        method, target, request_id, headers, line.bytes_in = asked
-        line.method, line.path, line.request_id = (each.decode("latin-1") for each in (method, target, request_id))
-        if INFERENCE_ID in headers:
-            line.inference_id = line.request_id
-        if CUSTOM_ATTRIBUTES in headers:
-            line.custom_attributes = headers[CUSTOM_ATTRIBUTES].decode("latin-1")
+    method, target, request_id, headers, taken = asked
+    line = Line(
+        datetime.fromtimestamp(when, UTC),
+        status,
+        round(seconds * 1000, 3),
+        rows,
+        sent,
+        method.decode("latin-1"),
+        target.decode("latin-1"),
+        request_id.decode("latin-1"),
+        taken,
+    )
+    if INFERENCE_ID in headers:
+        line.inference_id = line.request_id
+    if CUSTOM_ATTRIBUTES in headers:
+        line.custom_attributes = headers[CUSTOM_ATTRIBUTES].decode("latin-1")
     return line if said is None else {**msgspec.to_builtins(line), **said}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from inference.csv_reader import CellError
 from inference.decoding.csv import BEGINS_A_NUMBER
-from inference.encoding.csv import line
+from inference.encoding.csv import labels_of, line
 from inference.model import AnswerRow, ServedModel
 from inference.settings import Settings
 
@@ -28,12 +28,12 @@ def one_row(model: ServedModel, settings: Settings) -> OneRow | None:
 class OneRow:
     """The short way to one model."""
 
-    __slots__ = ("_answer_row", "_classes", "_read")
+    __slots__ = ("_answer_row", "_labels", "_read")
 
     def __init__(self, model: ServedModel, answer_row: AnswerRow) -> None:
         self._read = model.layout.csv.read
         self._answer_row = answer_row
-        self._classes = model.layout.schema.classes
+        self._labels = labels_of(model.layout.schema.classes)
 
     def answer(self, headers: Mapping[bytes, bytes], body: bytes) -> bytes | None:
         """The line; none when this is not one plain row, or a wrong one."""
@@ -47,4 +47,4 @@ class OneRow:
             row, count = self._read(body, 0, None)
         except CellError:
             return None
-        return line(self._classes, self._answer_row(row)) if count == 1 else None
+        return line(self._labels, self._answer_row(row)) if count == 1 else None

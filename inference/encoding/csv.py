@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -41,7 +41,7 @@ def _header(predictions: Predictions, parameters: Mapping[str, str]) -> bytes:
 
 def _lines(predictions: Predictions, start: int, stop: int) -> bytes:
     if stop == 1 and predictions.output == "both" and predictions.is_classification:
-        return line(predictions.schema.classes, predictions.values[0].tolist())
+        return line(labels_of(predictions.schema.classes), predictions.values[0].tolist())
     values = predictions.values[start:stop]
     if predictions.output == "labels" and predictions.is_classification:
         return b"\n".join(_labels(predictions, values)) + b"\n"
@@ -52,9 +52,9 @@ def _lines(predictions: Predictions, start: int, stop: int) -> bytes:
     return b"".join([b"%b,%b" % line for line in lines])
 
 
-def line(classes: tuple[str, ...], row: list[float]) -> bytes:
+def line(labels: Sequence[bytes], row: list[float]) -> bytes:
     """The line of one row; most requests have one, which needs none of what many rows are helped by."""
-    return b"%b,%b\n" % (_quoted_all(classes)[row.index(max(row))], _to_json(row)[1:-1])
+    return b"%b,%b\n" % (labels[row.index(max(row))], _to_json(row)[1:-1])
 
 
 def _numbers(values: Matrix) -> bytes:
@@ -67,12 +67,13 @@ def _numbers(values: Matrix) -> bytes:
 
 
 def _labels(predictions: Predictions, values: Matrix) -> list[bytes]:
-    classes = _quoted_all(predictions.schema.classes)
+    classes = labels_of(predictions.schema.classes)
     return [classes[at] for at in values.argmax(axis=1).tolist()]
 
 
 @lru_cache(maxsize=64)
-def _quoted_all(classes: tuple[str, ...]) -> list[bytes]:
+def labels_of(classes: tuple[str, ...]) -> list[bytes]:
+    """The classes as they stand in a cell."""
     return [quoted(each) for each in classes]
 
 
