@@ -246,10 +246,16 @@ def count(frame: pl.DataFrame, layout: Layout, threads: int | None = None) -> Pr
     numeric = [_series(frame, column) for column in layout.columns if isinstance(column, NumericColumn)]
     shares = [range(i, _blocks(frame.height), workers) for i in range(workers)]
     # Our own threads share the rows; threads of BLAS inside them would only wait for each other.
-    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(workers + 1) as pool:
-        categories = pool.submit(_count_categories, frame, layout)
-        numbers = [pool.submit(_count_numbers, numeric, frame.height, layout, share) for share in shares]
+    with _blas().limit(limits=1, user_api="blas"):
+        categories = _threads().submit(_count_categories, frame, layout)
+        numbers = [_threads().submit(_count_numbers, numeric, frame.height, layout, share) for share in shares]
         return merged([*(each.result() for each in numbers), categories.result()], layout)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Kept for good: every new thread would get a share of the heap of its own, which is never given back."""
+    return ThreadPoolExecutor((os.cpu_count() or 1) + 1, "count")
 
 
 @cache

@@ -10,6 +10,7 @@ import polars as pl
 
 Format = Literal["capture", "parquet", "csv", "json"]
 ROWS = 1 << 20  # at a time: what bounds the memory a pass needs
+PIECE = 1 << 18  # of a larger Parquet file: taking a piece out needs room beside it
 
 
 class TableError(ValueError):
@@ -47,5 +48,6 @@ def _parquet(path: Path, rows: int) -> Iterator[pl.DataFrame]:
     if height <= rows:
         yield pl.read_parquet(path)
         return
-    for start in range(0, height, rows):
-        yield pl.scan_parquet(path).slice(start, rows).collect()
+    piece = min(rows, PIECE)
+    for start in range(0, height, piece):
+        yield pl.scan_parquet(path).slice(start, piece).collect()

@@ -154,11 +154,15 @@ def _read_share(
     total, held = Profile.empty(layout), list[pl.DataFrame]()
     for name in names:
         for frame in source.rows_of(name, reader, tally):
-            if held and (held[0].schema != frame.schema or sum(each.height for each in held) >= FLUSH):
+            if held and held[0].schema != frame.schema:
                 total = total.merge(count(pl.concat(held), layout, threads))
                 held.clear()
             if frame.height:
                 held.append(frame)
+            del frame  # or it would still be there while the next is read
+            if sum(each.height for each in held) >= FLUSH:
+                total = total.merge(count(pl.concat(held), layout, threads))
+                held.clear()
     if held:
         total = total.merge(count(pl.concat(held), layout, threads))
     return Window(total, tally, span)

@@ -35,7 +35,8 @@ from monitoring import watch
 from monitoring.baseline import Baseline, Rows, build
 from monitoring.capture import Reader, Span, Tally
 from monitoring.profile import count
-from monitoring.window import Window
+from monitoring.storage import Disk
+from monitoring.window import Source, read, shard
 
 SEED = 20261120
 LEVELS = (5, 20, 100, 1_000, 10_000)
@@ -77,7 +78,7 @@ def table(rows: int, seed: int) -> pl.DataFrame:
 
 
 def judged(path: Path, baseline: Baseline) -> watch.Judged:
-    window = Window(count(pl.read_parquet(path), baseline.layout), Tally())
+    window = read(Source(Disk(path.parent), "parquet"), [path.name], baseline, Span())
     return watch.judged(window, baseline, [], watch.Settings("e", "v"), datetime.now(UTC))
 
 
@@ -156,9 +157,6 @@ def processes(folder: Path, records: int, copies: int) -> dict[str, Any]:
 
 
 def share(which: str, place: str, baseline: str) -> None:
-    from monitoring.storage import Disk
-    from monitoring.window import Source, read, shard
-
     number, of = (int(part) for part in which.split("/"))
     where = Disk(Path(place))
     read(Source(where), shard(where.names(), number, of), Baseline.from_bytes(Path(baseline).read_bytes()), Span())
@@ -169,15 +167,14 @@ MEMORY = """
 import re, sys
 from pathlib import Path
 from monitoring.baseline import Baseline
-from monitoring.profile import Profile, count
-from monitoring.table import frames
-baseline = Baseline.from_bytes(Path(sys.argv[1]).read_bytes())
-total = Profile.empty(baseline.layout)
-for _ in range(int(sys.argv[3])):
-    for frame in frames(Path(sys.argv[2]), "parquet", 1 << 18):
-        total = total.merge(count(frame, baseline.layout))
+from monitoring.capture import Span
+from monitoring.storage import Disk
+from monitoring.window import Source, read
+folder = Path(sys.argv[1])
+baseline = Baseline.from_bytes((folder / "baseline.json").read_bytes())
+window = read(Source(Disk(folder), "parquet"), ["window.parquet"] * int(sys.argv[2]), baseline, Span())
 status = Path("/proc/self/status").read_text()
-print(total.rows, int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024)
+print(window.profile.rows, int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024)
 """
 
 
@@ -185,8 +182,8 @@ def memory(folder: Path) -> dict[str, Any]:
     """The most memory a pass takes in megabytes, by rows: files of a million rows, one after the other."""
     found: dict[str, Any] = {}
     for files in (1, 4, 16):
-        given = [str(folder / "baseline.json"), str(folder / "window.parquet"), str(files)]
-        told = subprocess.run([sys.executable, "-c", MEMORY, *given], check=True, capture_output=True, text=True)
+        given = [sys.executable, "-c", MEMORY, str(folder), str(files)]
+        told = subprocess.run(given, check=True, capture_output=True, text=True)
         rows, peak = told.stdout.split()
         found[rows] = int(peak)
     return found
@@ -213,7 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--records", type=int, default=100_000)
-    parser.add_argument("--copies", type=int, default=60, help="of the capture file, for the processes")
+    parser.add_argument("--copies", type=int, default=240, help="of the capture file, for the processes")
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure; others keep their figures"
     )

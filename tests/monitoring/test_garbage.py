@@ -79,6 +79,7 @@ CASES: dict[str, tuple[Spoil, str, str]] = {
         as_objects(lambda row: row | {f"new {i}": i for i in range(10_000)}), "extra_column_check", "no such column",
     ),
     "all missing": (bodies(lambda text: f",,{text.split(',')[2]}"), "completeness_check", "age"),
+    "NaN": (bodies(lambda text: f"nan,NaN,{text.split(',')[2]}"), "completeness_check", "age"),
     "constant": (bodies(lambda _: "40,20000,north"), "baseline_drift_check", "age"),
     "infinite": (bodies(lambda text: f"inf,-1e400,{text.split(',')[2]}"), "range_check", "age"),
     "text for numbers": (bodies(lambda text: f"old,{text.split(',', 1)[1]}"), "data_type_check", "not numbers"),

@@ -62,6 +62,15 @@ def test_any_split_over_up_to_64_shards_in_any_order_gives_the_same_bits(
     assert text(together) == text(count(window, layout))
 
 
+def test_sixty_four_shards_of_which_most_are_empty_or_hold_one_row_give_the_same_bits(
+    layout: Layout, window: pl.DataFrame
+) -> None:
+    bounds = [*range(30), *[29] * 30, *range(2_996, 3_001)]
+    shards = [window[start:stop] for start, stop in pairwise(bounds)]
+    assert (len(shards), [shard.height for shard in shards].count(0)) == (64, 30)
+    assert text(merged([count(shard, layout) for shard in reversed(shards)], layout)) == text(count(window, layout))
+
+
 def test_rows_in_any_order_and_on_any_number_of_threads_give_the_same_bits(layout: Layout) -> None:
     rows = table(200_000, seed=3)
     assert text(count(rows, layout, threads=1)) == text(
