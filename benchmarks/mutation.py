@@ -55,10 +55,11 @@ TARGETS = {
             "monitoring/verdict.py", "monitoring/evidence.py", "monitoring/experiment/evidence.py",
             "monitoring/experiment/guardrails.py", "monitoring/experiment/judge.py", "monitoring/experiment/means.py",
             "monitoring/experiment/odds.py", "monitoring/experiment/sample_ratio.py",
-            "monitoring/experiment/verdict.py",
+            "monitoring/experiment/verdict.py", "monitoring/rare.py",
         ),
         (
             "tests/monitoring/conftest.py", "tests/monitoring/test_verdict.py", "tests/monitoring/test_evidence.py",
+            "tests/monitoring/test_rare.py",
             *(
                 f"tests/monitoring/experiment/test_{name}.py"
                 for name in ("decision", "means", "odds", "sample_ratio", "verdict")

@@ -55,7 +55,7 @@ class Baseline:
         return self.seasons.get(season_at(instant, self.season), self.profile)
 
     def reference_at(self, instant: datetime | None = None) -> Reference:
-        return reference_of(self.profile_at(instant), self.scatter, self._learned)
+        return reference_of(self.profile_at(instant), self.scatter, self._learned, self.profile)
 
     @functools.cached_property
     def _learned(self) -> Mapping[int, float]:

@@ -42,36 +42,43 @@ class Rest:
         return cls(np.asarray(low), np.asarray(high), np.asarray(1 / variance))
 
 
-def rest_of(profile: Profile, learned: Mapping[int, float] | None = None) -> Rest:
+def rest_of(profile: Profile, learned: Mapping[int, float] | None = None, whole: Profile | None = None) -> Rest:
     """The rare and the unseen levels of every category column.
 
-    `learned` is the share of the profile's rows that taught a column its levels, where that was a sample of them.
+    `learned` is the share of the rows that taught a column its levels, where that was a sample of them; `whole` is the
+    profile of all rows, where this is one season of them.
     """
     low, high, rows = (np.zeros((len(profile.layout.columns), len(CELLS))) for _ in range(3))
     for i, counts in profile.levels.items():
         column = profile.layout.columns[i]
         present = int(profile.rows - profile.missing[i])
         if isinstance(column, CategoryColumn) and present:
-            unseen = int(profile.cells[i, UNSEEN])
-            hits, rows[i] = _of_column(counts, column.cell_of_level == RARE, unseen, (learned or {}).get(i, 0.0))
+            rare, unseen = column.cell_of_level == RARE, int(profile.cells[i, UNSEEN])
+            ever = counts if whole is None else whole.levels[i]
+            hits, rows[i] = _of_column(counts, ever, rare, unseen, (learned or {}).get(i, 0.0))
             low[i], high[i] = hits / present
     return Rest(low, high, rows)
 
 
-def _of_column(counts: Counts, rare: np.typing.NDArray[np.bool_], unseen: int, learned: float) -> tuple[Floats, Floats]:
-    """The fewest and the most rows in either cell, and the rows that these are worth."""
+def _of_column(
+    counts: Counts, ever: Counts, rare: np.typing.NDArray[np.bool_], unseen: int, learned: float
+) -> tuple[Floats, Floats]:
+    """The fewest and the most rows in either cell, and the rows that these are worth.
+
+    `counts` are the rows of each level, `ever` those in all seasons.
+    """
     present = float(counts.sum() + unseen)
     # A level that never came up was learned from other rows, and then all were.
-    taught_itself = bool((counts > 0).all())
-    once, twice = (float((counts == times).sum()) if taught_itself else 0.0 for times in (1, 2))
+    taught_itself = bool((ever > 0).all())
+    once, twice = (float(counts[ever == times].sum()) * taught_itself for times in (1, 2))
     fewest, most = (np.array([counts[rare].sum(), rows], np.float64) for rows in (unseen, unseen + once))
-    surplus = np.array([2 * twice, 2 * twice])  # variance beyond that of independent rows
+    surplus = np.array([twice, twice])  # variance beyond that of independent rows
     if rare.any():
-        last = counts[rare].max()  # a level with a cell of its own loses it when one row less leaves it behind this one
-        most[0] += counts[~rare & (counts <= last + 1)].sum()
-        fewest[0] += counts[~rare & (counts <= last) & (counts > taught_itself)].sum()
-        fewest[0] -= (counts[rare] == 1).sum() * taught_itself
-        surplus[0] += (counts[np.abs(counts - last) <= 1].astype(np.float64) ** 2).sum()
+        last = ever[rare].max()  # a level with a cell of its own loses it when one row less leaves it behind this one
+        most[0] += counts[~rare & (ever <= last + 1)].sum()
+        fewest[0] += counts[~rare & (ever <= last) & (ever > taught_itself)].sum()
+        fewest[0] -= counts[rare & (ever == 1)].sum() * taught_itself
+        surplus[0] += (counts * ever.astype(np.float64))[np.abs(ever - last) <= 1].sum()
     worth = np.full(len(CELLS), present)
     if 0 < learned < 1:  # the other rows met the levels as new rows do
         worth[1] *= 1 - learned

@@ -105,10 +105,13 @@ def sums_of(profile: Profile) -> Sums:
 
 
 def reference_of(
-    profile: Profile, scatter: Floats | None = None, learned: Mapping[int, float] | None = None
+    profile: Profile,
+    scatter: Floats | None = None,
+    learned: Mapping[int, float] | None = None,
+    whole: Profile | None = None,
 ) -> Reference:
-    """A baseline as a reference; `learned` is the share of its rows that taught a column its levels (see `rest_of`)."""
-    return Reference(profile.layout, sums_of(profile), rest_of(profile, learned), scatter)
+    """A baseline, or a season of the `whole` one, as a reference; for `learned` see `rest_of`."""
+    return Reference(profile.layout, sums_of(profile), rest_of(profile, learned, whole), scatter)
 
 
 class Judge:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from contract.records import Column, Schema
 from monitoring.baseline import Rows, build, thinned
-from monitoring.layout import RARE, UNSEEN, Counts, Layout, category_column
+from monitoring.layout import RARE, UNSEEN, CategoryColumn, Counts, Layout, category_column
 from monitoring.profile import Profile, count
 from monitoring.rare import Rest, rest_of
-from monitoring.verdict import Sums, judge, reference_of
+from monitoring.verdict import Judge, Sums, judge, reference_of
 
 Masses = np.typing.NDArray[np.float64]
 Shape = Callable[[int], Masses]
@@ -83,6 +83,22 @@ def test_on_average_the_range_holds_what_new_rows_bring(shape: Shape, teaching: 
         low, high, true = low + rest.low[0], high + rest.high[0], true + made.mass[[RARE, UNSEEN]]
     assert (low <= true * 1.02).all()
     assert (true * 0.98 <= high).all()
+
+
+@every_shape
+def test_a_season_of_few_rows_raises_nothing_though_other_seasons_taught_its_levels(shape: Shape) -> None:
+    rng = np.random.default_rng(11)
+    for _ in range(8):
+        made = drawn(rng, shape(2_000), 1_600, 0)
+        share = rng.multivariate_hypergeometric(made.profile.levels[0], 400)
+        column = made.profile.layout.columns[0]
+        assert isinstance(column, CategoryColumn)
+        cells = np.bincount(column.cell_of_level, weights=share, minlength=64).astype(np.int64)
+        season = replace(made.profile, rows=400, cells=cells[None, :], levels={0: share})
+        reference = reference_of(season, whole=made.profile)
+        found = judge([made.window(12_800)], [reference])
+        assert found.status == "quiet", found.causes
+        assert reference.rest.high[0, 1] == (share[made.profile.levels[0] == 1].sum()) / 400
 
 
 def test_a_real_change_is_found_beside_a_small_baseline_of_many_levels() -> None:
@@ -167,3 +183,41 @@ def test_a_blend_of_ranges_is_a_blend_of_shares_worth_what_its_variance_says() -
     assert both.low[0, 0] == pytest.approx(0.15)
     assert both.high[0, 0] == pytest.approx(0.3)
     assert both.rows[0, 0] == pytest.approx(1 / (0.75**2 / 100 + 0.25**2 / 400))
+
+
+def test_what_new_rows_bring_is_counted_by_leaving_one_out() -> None:
+    """62 levels have a cell; the last of them came up no more often than the first that has none."""
+    counts = [*[5] * 61, 2, 2, 1, 1]
+    rest, rows = ranged(counts, 0)
+    assert rows == 311
+    # Without one of its two rows the last head is rare too; those seen once are unseen, if the levels are its own.
+    assert (rest.low[0] * rows).tolist() == pytest.approx([4 - 2 + 2, 0])
+    assert (rest.high[0] * rows).tolist() == pytest.approx([4 + 2, 2])
+    rare, unseen = 6 * (1 - 6 / rows), 2 * (1 - 2 / rows)
+    near_the_last = 2**2 + 2**2 + 1 + 1
+    assert rest.rows[0].tolist() == pytest.approx(
+        [rows * rare / (rare + 2 * 2 + near_the_last), rows * unseen / (unseen + 2 * 2)]
+    )
+
+
+def test_levels_of_other_rows_stay_known_without_their_only_row() -> None:
+    counts = [*[5] * 61, 2, 2, 1, 1, 0]
+    rest, rows = ranged(counts, 9)
+    assert rows == 320
+    assert (rest.low[0] * rows).tolist() == (rest.high[0] * rows).tolist() == pytest.approx([4 + 2, 9])
+    rare = 6 * (1 - 6 / rows)
+    assert rest.rows[0].tolist() == pytest.approx([rows * rare / (rare + 2**2 + 2**2 + 1 + 1), rows])
+
+
+def test_a_head_pays_for_every_level_that_could_have_been_one() -> None:
+    columns = [category_column("x", pl.Series("x", ["a"]), [f"{i:04d}" for i in range(n)], "feature") for n in (5, 620)]
+    shares = Judge(Layout(tuple(columns))).level_share
+    assert shares[0].tolist() == pytest.approx([0.8 / 64] * 64)
+    assert shares[1].tolist() == pytest.approx([0.8 / 64 / 10] * 62 + [0.8 / 64] * 2)
+
+
+def test_a_column_of_nothing_says_nothing() -> None:
+    rest, _ = ranged([0, 0], 0)
+    assert not rest.low.any()
+    assert not rest.high.any()
+    assert not rest.rows.any()
