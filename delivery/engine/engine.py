@@ -158,6 +158,8 @@ def up(
             if not ask(ahead):
                 raise RefusedError("not agreed; nothing was changed")
             here.terraform.apply(applying(ahead.plan))
+        if ahead.plan.to_read_back:
+            here.terraform.read_back(ahead.plan.to_read_back)
         outputs = outputs_of(here.terraform, environment)
         return Brought(
             ahead.plan,

@@ -19,13 +19,14 @@ from delivery.engine import events, machine
 from delivery.engine.cloud import Cloud, process_environment
 from delivery.engine.convert import Synthesis
 from delivery.engine.errors import EngineError, LockedError, NoEngineError
-from delivery.engine.events import Diagnosed, Event, Planned
+from delivery.engine.events import Diagnosed, Drifted, Event, Planned
 from delivery.engine.machine import CLI_CONFIG, Workplace
 
 PARALLEL = 24
 LOCK_WAIT = "10s"
 SELDOM = "400"  # both collect garbage in a quarter of their short lives otherwise; a fifth more memory instead
 NO_CHANGES, CHANGES = 0, 2
+GONE = ("delete", "remove")
 
 Listener = Callable[[Event], None]
 
@@ -36,10 +37,11 @@ def nobody(_: Event) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an apply would do."""
+    """What an apply would do, and what the cloud says otherwise than the state remembers."""
 
     changes: tuple[Planned, ...]
     outputs_change: bool = False
+    drifted: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -47,6 +49,12 @@ class Plan:
 
     def count(self, *verbs: str) -> int:
         return sum(each.verb in verbs for each in self.changes)
+
+    @property
+    def to_read_back(self) -> tuple[str, ...]:
+        """What the state may remember otherwise than a reading says, once this is applied."""
+        made = (each.address for each in self.changes if each.verb not in GONE)
+        return tuple(dict.fromkeys((*made, *self.drifted)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,9 @@ class Terraform:
         seen, code = self.stream(arguments, listen)
         if code not in (NO_CHANGES, CHANGES):
             raise failure("planning", seen)
-        return Plan(tuple(each for each in seen if isinstance(each, Planned)), outputs_change=code == CHANGES)
+        changes = tuple(each for each in seen if isinstance(each, Planned))
+        drifted = tuple(each.address for each in seen if isinstance(each, Drifted))
+        return Plan(changes, outputs_change=code == CHANGES, drifted=drifted)
 
     def apply(self, listen: Listener = nobody) -> None:
         """Make the changes of the last plan."""
@@ -85,6 +95,13 @@ class Terraform:
         self.workplace.plan.unlink(missing_ok=True)
         if code != 0:
             raise failure("applying", seen)
+
+    def read_back(self, addresses: Sequence[str]) -> None:
+        """Take into the state what the cloud says; an apply remembers what was asked, where AWS adds empty values."""
+        targets = [f"-target={each}" for each in addresses]
+        seen, code = self.stream(["apply", "-refresh-only", "-auto-approve", "-json", *self.common, *targets], nobody)
+        if code != 0:
+            raise failure("reading back what is there", seen)
 
     def plan_removal(self) -> Plan:
         """What removing everything in the state would remove; keep it for `apply`."""
