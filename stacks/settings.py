@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import override
 
 from contract.signals import BY_KEY
 from contract.stages import METRICS
@@ -390,8 +391,9 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def parts_fit_together(self) -> Self:
-        for problem in self.misfits():
-            raise problem
+        problems = [str(each) for each in self.misfits()]
+        if problems:
+            raise ValueError("\n  ".join(problems))
         return self
 
     def misfits(self) -> Iterator[ValueError]:
@@ -467,11 +469,45 @@ def load(environment: str, root: Path = ROOT) -> Settings:
             + (f" Did you mean '{near[0]}'?" if near else "")
             + f" Known: {', '.join(known)}. docs/howto/add-an-environment.md says how to make one."
         )
-    document = yaml.safe_load(path.read_text()) or {}
-    platform = (document.get("config") or {}).get(KEY)
-    if platform is None:
-        raise SettingsError(f"{path.name}: no `config: {KEY}:`; expected all settings below that key")
+    config = read(path).get("config")
+    platform = config.get(KEY) if isinstance(config, Mapping) else None
+    if not isinstance(platform, Mapping):
+        raise SettingsError(
+            f"{path.name}: given {platform!r} under `config: {KEY}:`, expected all settings below that key, as in "
+            "Pulumi.local.yaml. Nothing was changed."
+        )
     return parse(platform, environment, path.name)
+
+
+class OneOfEachKey(yaml.SafeLoader):
+    """YAML lets the last of two equal keys win without a word; here the second is refused."""
+
+    @override
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"'{key.value}' stands twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def read(path: Path) -> Mapping[str, Any]:
+    """A stack's file as it stands."""
+    try:
+        document = yaml.load(path.read_text(), OneOfEachKey)  # noqa: S506 - it is a safe loader
+    except yaml.MarkedYAMLError as problem:
+        mark = problem.problem_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise SettingsError(
+            f"{path.name}{line}: {problem.problem}; expected YAML with each key once. Mind the indentation there. "
+            "Nothing was changed."
+        ) from None
+    if not isinstance(document, Mapping):
+        raise SettingsError(f"{path.name}: given {document!r}, expected `config:` with settings. Nothing was changed.")
+    return document
 
 
 def from_text(text: str, environment: str) -> Settings:

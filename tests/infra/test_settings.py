@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,6 +94,12 @@ def test_all_mistakes_are_told_at_once(minimal: Mapping[str, Any]) -> None:
         parse(given, "test", "Pulumi.test.yaml")
 
 
+def test_what_is_wrong_only_together_is_told_at_once_as_well(minimal: Mapping[str, Any]) -> None:
+    given = {**minimal, "protect": True, "alerts": {"emails": ["team@example.com"]}, "network": {"kind": "none"}}
+    with pytest.raises(SettingsError, match=r"(?s)wakes nobody.*runs models in a VPC"):
+        parse(given, "test", "Pulumi.test.yaml")
+
+
 def test_a_missing_setting_says_that_it_has_no_default(minimal: Mapping[str, Any]) -> None:
     given = {key: value for key, value in minimal.items() if key != "account"}
     with pytest.raises(SettingsError, match=r"account: missing"):
@@ -107,6 +114,29 @@ def test_every_environment_of_the_repository_is_right(environment: str) -> None:
 def test_an_unknown_environment_names_the_nearest() -> None:
     with pytest.raises(SettingsError, match="Did you mean 'staging'"):
         load("stagging")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("config:\n  a: [\n", "line 3"),
+        (
+            "config:\n  slipway:platform:\n    region: eu-west-1\n    region: us-east-1\n",
+            "line 4: 'region' stands twice",
+        ),
+        ("config:\n  slipway:platform: []\n", "given [] under `config: slipway:platform:`, expected all settings"),
+        ("config: 3\n", "expected all settings below that key"),
+        ("- config\n", "given ['config'], expected `config:` with settings"),
+        ("", "given None, expected `config:` with settings"),
+    ],
+    ids=["no YAML", "a key twice", "a list for settings", "a number for settings", "a list", "nothing"],
+)
+def test_a_file_that_holds_no_settings_is_refused_with_its_name(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.test.yaml").write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        load("test", tmp_path)
+    assert "Pulumi.test.yaml" in str(refused.value)
+    assert told in str(refused.value)
 
 
 def test_names_too_long_together_are_refused_with_the_name_that_would_be_made(minimal: Mapping[str, Any]) -> None:
