@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import json
 import os
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import httpx
 from botocore.exceptions import ClientError
 
 from contract.platform import ModelOutputs, PlatformOutputs
@@ -22,6 +20,7 @@ from contract.records import nearest
 from contract.release import Release
 from delivery.engine.cloud import Cloud, reach
 from delivery.ledger import Decision, Ledger
+from delivery.local import clock_of
 from delivery.registry import Registry
 from delivery.releases import ReleaseFile
 from delivery.signing import KmsSigner
@@ -32,8 +31,6 @@ from stacks.settings import ROOT, ModelSettings, Settings, load
 
 WHO = "SLIPWAY_WHO"
 LOOK_SECONDS = {"aws": 10.0, "embedded": 0.1}
-
-MAKING = threading.Lock()  # a session makes one client at a time; clients themselves may be shared
 
 
 class NotUpError(Exception):
@@ -74,20 +71,9 @@ class Environment:
         """It was brought up: what it tells may have changed."""
         self.__dict__.pop("outputs", None)
 
-    @cached_property
-    def clients(self) -> dict[str, Any]:
-        return {}
-
-    @cached_property
-    def session(self) -> Any:
-        return self.cloud.session()
-
     def client(self, service: str) -> Any:
-        """A client of the environment's cloud; making one takes longer than most of what it is asked."""
-        with MAKING:
-            if service not in self.clients:
-                self.clients[service] = self.cloud.client(service, self.session)
-            return self.clients[service]
+        """A client of the environment's cloud."""
+        return self.cloud.client(service)
 
     @cached_property
     def s3(self) -> Any:
@@ -154,7 +140,7 @@ class Environment:
         """The environment's own time: the embedded AWS may run fast."""
         if self.cloud.url is None:
             return datetime.now(UTC)
-        return datetime.fromtimestamp(httpx.get(f"{self.cloud.url}/_localaws/clock").json()["epoch"], UTC)
+        return datetime.fromtimestamp(clock_of(self.cloud.url).json()["epoch"], UTC)
 
     @property
     def wait(self) -> Callable[[], None]:

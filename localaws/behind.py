@@ -16,19 +16,31 @@ from localaws.clock import Clock
 from localaws.gateway import Application, Environ, StartResponse, read_body
 from localaws.journal import Journal, keep, replay
 
+POLICIES = "MOTO_IAM_LOAD_MANAGED_POLICIES"
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "trailer", "upgrade", "content-length", "host"}
 
 
 def moto() -> Application:
     """Moto's own dispatcher, in this process, with nothing in it: its state is the process's, not the application's."""
     os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # 2.5 s of the first EC2 call
-    os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # roles attach AmazonSageMakerFullAccess and kin
-    from moto.moto_api._internal import moto_api_backend
+    os.environ.setdefault(POLICIES, "true")  # roles attach AmazonSageMakerFullAccess and kin
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-    moto_api_backend.reset()
+    forget()
     fill_gaps()
     return bucket_policies.install(DomainDispatcherApplication(create_backend_app))
+
+
+def forget() -> None:
+    """Have moto drop its state. It makes each backend anew before it drops it: the 1,600 policies of AWS are spared."""
+    from moto.moto_api._internal import moto_api_backend
+
+    wanted = os.environ[POLICIES]
+    os.environ[POLICIES] = "false"
+    try:
+        moto_api_backend.reset()
+    finally:
+        os.environ[POLICIES] = wanted
 
 
 def fill_gaps() -> None:

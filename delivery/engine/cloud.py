@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,10 @@ CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
 REAL = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONFIG_FILE")
 
 
-@dataclass(frozen=True, slots=True)
+MAKING = threading.Lock()  # a session makes one client at a time; clients themselves may be shared
+
+
+@dataclass(frozen=True)
 class Cloud:
     """An account in a region, and how to speak to it."""
 
@@ -28,6 +33,7 @@ class Cloud:
     url: str | None
     variables: Mapping[str, str]
 
+    @cached_property
     def session(self) -> Any:
         """A boto3 session with this cloud's credentials; its clients share what takes long to load."""
         import boto3.session
@@ -40,8 +46,19 @@ class Cloud:
             aws_session_token=self.variables.get("AWS_SESSION_TOKEN"),
         )
 
-    def client(self, service: str, session: Any = None) -> Any:
-        """A boto3 client that reaches this cloud and no other."""
+    @cached_property
+    def clients(self) -> dict[str, Any]:
+        """The boto3 clients made so far, by service."""
+        return {}
+
+    def client(self, service: str) -> Any:
+        """A boto3 client that reaches this cloud and no other; making one takes longer than most it is asked."""
+        with MAKING:
+            if service not in self.clients:
+                self.clients[service] = self._made(service)
+            return self.clients[service]
+
+    def _made(self, service: str) -> Any:
         from botocore.config import Config
 
         config = Config(
@@ -50,7 +67,7 @@ class Cloud:
             connect_timeout=10,
             read_timeout=60,
         )
-        make: Any = (session or self.session()).client  # typed per service by literal names; ours come as text
+        make: Any = self.session.client  # typed per service by literal names; ours come as text
         return make(service, endpoint_url=self.url, config=config)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import importlib.util
 import io
 import itertools
@@ -19,6 +20,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.loaders import create_loader
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from moto import mock_aws
@@ -32,6 +34,7 @@ from delivery.local import LocalCloud
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "evidence"
 AT_ONCE = Rollout("all-at-once", bake_seconds=0)
+LOADER = functools.cache(create_loader)  # many commands in one process: each service's model is read once
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,7 @@ def reached(root: Path) -> Iterator[None]:
             patch.delenv(name, raising=False)
         for name, value in {"SLIPWAY_ROOT": str(root), "SLIPWAY_WHO": "ana", "COLUMNS": "160"}.items():
             patch.setenv(name, value)
+        patch.setattr("botocore.session.create_loader", LOADER)
         engine = quick_engine()
         patch.setattr("delivery.engine.choose.engine", lambda _forced=None: engine)
         yield
@@ -206,13 +210,17 @@ NUMBERS = itertools.count(1)
 
 
 @pytest.fixture
-def ground(rehearsal: Cloud, tmp_path: Path) -> Callable[..., Ground]:
-    """Makes environments of their own on it, each with one model that serves version 1."""
+def ground(rehearsal: Cloud, tmp_path: Path) -> Iterator[Callable[..., Ground]]:
+    """Makes environments of their own on it, each with one model that serves version 1; they end with the test."""
+    opened: list[Ground] = []
 
     def make(*, fault: str = "none", watched: bool = False) -> Ground:
         made = Ground.open(rehearsal, f"t{next(NUMBERS):03d}", tmp_path, watched=watched).prepare()
+        opened.append(made)
         made.version(1, fault)
         made.while_time_passes(lambda: made.platform().deploy("shop", "1", rollout=AT_ONCE))
         return made
 
-    return make
+    yield make
+    for each in opened:
+        each.leave()

@@ -309,7 +309,7 @@ def auditor_of(found: Filled) -> Environment:
     environment = environment_at(found.app.url, found.environment.root)
     make: Any = boto3.client
     for service in ("sagemaker", "cloudwatch", "s3", "kms"):
-        environment.clients[service] = make(
+        environment.cloud.clients[service] = make(
             service, endpoint_url=found.app.url, region_name="eu-west-1", aws_access_key_id=given["AccessKeyId"],
             aws_secret_access_key=given["SecretAccessKey"], aws_session_token=given["SessionToken"],
             config=Config(s3={"addressing_style": "path"}),
