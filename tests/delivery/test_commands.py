@@ -134,6 +134,7 @@ def run_examples(checkout: Any, order: Mapping[str, tuple[str, ...]]) -> None:
         checkout.type(example(COMMANDS[name]))
 
 
+@pytest.mark.long
 @pytest.mark.xdist_group("environment")
 @pytest.mark.skipif(not (machine.terraform() or machine.pulumi()), reason="`slipway engine` asks for an engine")
 def test_the_examples_of_commands_on_what_serves_work(checkout: Any) -> None:

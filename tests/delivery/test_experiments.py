@@ -18,6 +18,7 @@ from monitoring.cli import main as monitor
 from monitoring.commands.experiment import under_way
 from monitoring.experiment.experiment import Experiment, Guardrail, Metric
 
+pytestmark = pytest.mark.long
 HOUR = 3600.0
 AT_ONCE = Rollout("all-at-once", bake_seconds=0)
 TERMS = Experiment(

@@ -16,6 +16,7 @@ from benchmarks.delivery.rollouts import Callers, Field, Trial, beyond
 from benchmarks.delivery.updates import artifact_hash
 from contract.release import Rollout
 
+pytestmark = pytest.mark.long
 KINDS = ("errors", "latency", "wrong", "crash loop", "none")
 KILLS = int(os.environ.get("SLIPWAY_KILLS", "2"))
 

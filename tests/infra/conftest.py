@@ -22,6 +22,7 @@ from delivery.engine.cloud import Cloud, embedded
 from delivery.engine.convert import Synthesis, synthesise
 from delivery.engine.recording import Recording, record
 from delivery.engine.schema import outputs_of
+from delivery.engine.terraform import SELDOM
 from delivery.local import alive, until
 from delivery.rules.plan import apart, prefix
 from infra.names import Names
@@ -194,7 +195,7 @@ def terraform() -> Callable[..., str]:
 
     def run(folder: Path, *arguments: str, **variables: str) -> str:
         own = {"TF_CLI_CONFIG_FILE": str(machine.cli_config(folder)), "CHECKPOINT_DISABLE": "1"}
-        environment = own | {"PATH": os.environ["PATH"]} | variables
+        environment = own | {"PATH": os.environ["PATH"], "GOGC": SELDOM} | variables
         done = subprocess.run(
             ["terraform", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )

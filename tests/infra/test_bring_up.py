@@ -28,6 +28,7 @@ from stacks.forms import declared_configurations
 from stacks.settings import KEY, ROOT, load
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.terraform,
     pytest.mark.skipif(
         machine.terraform() is None or machine.mirror() is None,

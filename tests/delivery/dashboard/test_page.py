@@ -9,7 +9,7 @@ import pytest
 
 from delivery.environment import Environment
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.long, pytest.mark.browser]
 HOSTILE = "<img src=x onerror=document.title='broken'>"
 
 
