@@ -16,31 +16,54 @@ from localaws.clock import Clock
 from localaws.gateway import Application, Environ, StartResponse, read_body
 from localaws.journal import Journal, keep, replay
 
-POLICIES = "MOTO_IAM_LOAD_MANAGED_POLICIES"
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "trailer", "upgrade", "content-length", "host"}
 
 
 def moto() -> Application:
     """Moto's own dispatcher, in this process, with nothing in it: its state is the process's, not the application's."""
     os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # 2.5 s of the first EC2 call
-    os.environ.setdefault(POLICIES, "true")  # roles attach AmazonSageMakerFullAccess and kin
+    os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # roles attach AmazonSageMakerFullAccess and kin
+    from moto.moto_api._internal import moto_api_backend
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-    forget()
+    share_policies()
+    moto_api_backend.reset()
     fill_gaps()
     return bucket_policies.install(DomainDispatcherApplication(create_backend_app))
 
 
-def forget() -> None:
-    """Have moto drop its state. It makes each backend anew before it drops it: the 1,600 policies of AWS are spared."""
-    from moto.moto_api._internal import moto_api_backend
+def share_policies() -> None:
+    """AWS's own policies are read once: moto would read all 1,600 for each partition of each account, for a second."""
+    from moto.iam.models import IAMBackend
 
-    wanted = os.environ[POLICIES]
-    os.environ[POLICIES] = "false"
-    try:
-        moto_api_backend.reset()
-    finally:
-        os.environ[POLICIES] = wanted
+    name = "_init_aws_policies"
+    read = getattr(IAMBackend, name)
+    if read.__name__ != name:
+        return  # it was done before
+    known: list[Any] = []
+
+    def shared(self: Any) -> list[Any]:
+        if not known:
+            known.extend(read(self))
+        return [_owned(each, self) for each in known]
+
+    setattr(IAMBackend, name, shared)
+
+
+def _owned(policy: Any, backend: Any) -> Any:
+    """The same policy in another account and partition; who attaches it is counted there alone."""
+    own = _twin(policy)
+    own.account_id, own.partition = backend.account_id, backend.partition
+    own.versions = [_twin(each) for each in policy.versions]
+    for each in own.versions:
+        each.policy_arn = own.arn
+    return own
+
+
+def _twin(known: Any) -> Any:
+    made = object.__new__(type(known))
+    made.__dict__.update(known.__dict__)
+    return made
 
 
 def fill_gaps() -> None:

@@ -108,3 +108,14 @@ def test_a_bucket_tells_what_of_it_is_replicated(client: Callable[..., Any]) -> 
     s3.delete_bucket_replication(Bucket="kept-twice")
     with pytest.raises(ClientError, match="ReplicationConfigurationNotFoundError"):
         s3.get_bucket_replication(Bucket="kept-twice")
+
+
+def test_a_policy_of_awss_own_is_attached_in_one_account_and_counted_there_alone(client: Callable[..., Any]) -> None:
+    policy = "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess"
+    one, other = (client("iam", account=account) for account in ("111111111111", "222222222222"))
+    one.create_role(RoleName="trainer", AssumeRolePolicyDocument="{}")
+    one.attach_role_policy(RoleName="trainer", PolicyArn=policy)
+    assert [each.get_policy(PolicyArn=policy)["Policy"]["AttachmentCount"] for each in (one, other)] == [1, 0]
+    version = other.get_policy(PolicyArn=policy)["Policy"]["DefaultVersionId"]
+    document = other.get_policy_version(PolicyArn=policy, VersionId=version)["PolicyVersion"]["Document"]
+    assert document["Version"] == "2012-10-17"
