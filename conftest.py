@@ -6,7 +6,6 @@ anything. What is typed in one page runs in one folder made for it, with the rep
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 import subprocess
@@ -102,7 +101,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
-
-
-def pytest_collection_finish() -> None:
-    gc.freeze()  # what is loaded by now stays: the collector need not walk through it again and again
