@@ -53,7 +53,7 @@ def share_policies() -> None:
 def _owned(policy: Any, backend: Any) -> Any:
     """The same policy in another account and partition; who attaches it is counted there alone."""
     own = _twin(policy)
-    own.account_id, own.partition, own.tags = backend.account_id, backend.partition, {}
+    own.account_id, own.partition, own.tags = backend.account_id, backend.partition, dict[str, Any]()
     own.versions = [_twin(each) for each in policy.versions]
     for each in own.versions:
         each.policy_arn = own.arn
