@@ -144,7 +144,9 @@ class WithPulumi:
             if not ahead.plan.is_empty:
                 if ask is not None and not ask(f"Make these {len(ahead.plan.changes)} changes to '{environment}'?"):
                     raise RefusedError("not agreed; nothing was changed")
-                command.run("up", "--yes", "--skip-preview", shown=True)
+                command.run("up", "--refresh", "--yes", "--skip-preview", shown=True)
+            else:
+                command.run("refresh", "--yes", "--skip-preview", shown=True)  # as after a rollback without any engine
             found = self._outputs(command)
             declared = declared_configurations(load(environment, root), root)
             return Brought(ahead.plan, found, tuple(left_behind(command.cloud, found, declared)))
@@ -192,7 +194,7 @@ class WithPulumi:
         declared = declare(environment, root)
         command = Command.of(environment, root, declared.settings)
         command.stack()
-        document = json.loads(command.run("preview", "--json"))
+        document = json.loads(command.run("preview", "--refresh", "--json"))
         after = cost.monthly(
             cost.declared(synthesise(declared.recording, partial=True).document), declared.settings.region
         )
