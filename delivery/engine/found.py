@@ -60,10 +60,20 @@ def key(cloud: Cloud, values: Values) -> str | None:
     return None
 
 
-def alias(cloud: Cloud, values: Values) -> str | None:
-    pages = cloud.client("kms").get_paginator("list_aliases").paginate()
-    names = {each["AliasName"] for page in pages for each in page["Aliases"]}
-    return str(values["name"]) if values["name"] in names else None
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Look through all there are: what is ours carries the name we gave it."""
+
+    service: str
+    call: str
+    member: str
+    name: str
+    id: str
+
+    def find(self, cloud: Cloud, values: Values) -> str | None:
+        pages = cloud.client(self.service).get_paginator(self.call).paginate()
+        ours = (each for page in pages for each in page[self.member] if each[self.name] == values["name"])
+        return next((str(each[self.id]) for each in ours), None)
 
 
 def log_group(cloud: Cloud, values: Values) -> str | None:
@@ -107,6 +117,30 @@ def budget(cloud: Cloud, values: Values) -> str | None:
     return f"{cloud.account}:{values['name']}"
 
 
+def budget_action(cloud: Cloud, values: Values) -> str | None:
+    """Actions have ids of their own; a budget of ours has one of a kind."""
+    name = values["budget_name"]
+    asked = cloud.client("budgets").get_paginator("describe_budget_actions_for_budget")
+    try:
+        pages = list(asked.paginate(AccountId=cloud.account, BudgetName=name))
+    except ClientError as problem:
+        if is_absence(problem):
+            return None
+        raise
+    actions = [each for page in pages for each in page["Actions"] if each["ActionType"] == values["action_type"]]
+    return f"{cloud.account}:{actions[0]['ActionId']}:{name}" if actions else None
+
+
+def association(cloud: Cloud, values: Values) -> str | None:
+    """A subnet's table; where either is not made yet, nothing joins them."""
+    subnet, table = values.get("subnet_id"), values.get("route_table_id")
+    if subnet is None or table is None:
+        return None
+    joined = [{"Name": "association.subnet-id", "Values": [subnet]}]
+    found = cloud.client("ec2").describe_route_tables(RouteTableIds=[table], Filters=joined)["RouteTables"]
+    return f"{subnet}/{table}" if found else None
+
+
 def repository(cloud: Cloud, values: Values) -> str | None:
     try:
         cloud.client("ecr").describe_repositories(repositoryNames=[values["name"]])
@@ -139,7 +173,7 @@ class Tagged:
 FINDERS: Mapping[str, Callable[[Cloud, Values], str | None]] = {
     "aws_s3_bucket": ByName("s3", "head_bucket", "Bucket", "bucket").find,
     "aws_kms_key": key,
-    "aws_kms_alias": alias,
+    "aws_kms_alias": Listed("kms", "list_aliases", "Aliases", "AliasName", "AliasName").find,
     "aws_iam_role": ByName("iam", "get_role", "RoleName", "name").find,
     "aws_iam_policy": policy,
     "aws_iam_openid_connect_provider": identity_provider,
@@ -149,6 +183,11 @@ FINDERS: Mapping[str, Callable[[Cloud, Values], str | None]] = {
     "aws_scheduler_schedule": schedule,
     "aws_cloudtrail": trail,
     "aws_budgets_budget": budget,
+    "aws_budgets_budget_action": budget_action,
+    "aws_ce_anomaly_monitor": Listed("ce", "get_anomaly_monitors", "AnomalyMonitors", "MonitorName", "MonitorArn").find,
+    "aws_ce_anomaly_subscription": Listed(
+        "ce", "get_anomaly_subscriptions", "AnomalySubscriptions", "SubscriptionName", "SubscriptionArn"
+    ).find,
     "aws_sagemaker_model": ByName("sagemaker", "describe_model", "ModelName", "name").find,
     "aws_sagemaker_endpoint_configuration": ByName(
         "sagemaker", "describe_endpoint_config", "EndpointConfigName", "name"
@@ -167,6 +206,7 @@ FINDERS: Mapping[str, Callable[[Cloud, Values], str | None]] = {
     "aws_vpc": Tagged("describe_vpcs", "Vpcs", "VpcId").find,
     "aws_subnet": Tagged("describe_subnets", "Subnets", "SubnetId").find,
     "aws_route_table": Tagged("describe_route_tables", "RouteTables", "RouteTableId").find,
+    "aws_route_table_association": association,
     "aws_security_group": Tagged("describe_security_groups", "SecurityGroups", "GroupId").find,
     "aws_vpc_endpoint": Tagged("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId").find,
     "aws_flow_log": Tagged("describe_flow_logs", "FlowLogs", "FlowLogId").find,

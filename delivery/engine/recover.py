@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from delivery.engine import found
+from delivery.engine.cloud import Cloud
 from delivery.engine.engine import Environment, opened
 from delivery.engine.errors import LockedError, RefusedError
 from delivery.engine.events import Drifted, Event
@@ -93,12 +95,21 @@ def unlocked(terraform: Terraform, listen: Callable[[Event], None], ask: Ask | N
 
 
 def adopt(here: Environment, plan: Plan, ask: Ask | None) -> list[str]:
-    """Import what the plan would create although it is there."""
-    there = dict(already_there(here, plan))
-    if not there:
-        return []
-    listing = "\n".join(f"  {address} is {id_}" for address, id_ in there.items())
-    agreed(ask, f"Made, but not in the state:\n{listing}\nAdopt them?")
+    """Import what the plan would create although it is there.
+
+    What hangs on an adopted thing is known by its id, so after each round is looked once more.
+    """
+    lines: list[str] = []
+    while there := dict(already_there(here, plan)):
+        listing = "\n".join(f"  {address} is {id_}" for address, id_ in there.items())
+        agreed(ask, f"Made, but not in the state:\n{listing}\nAdopt them?")
+        take_in(here, there)
+        lines += [f"adopted: {address} ({id_})" for address, id_ in there.items()]
+        plan = here.terraform.plan()
+    return lines
+
+
+def take_in(here: Environment, there: Mapping[str, str]) -> None:
     file = here.workplace.terraform / ADOPT
     file.write_text(json.dumps({"import": [{"to": address, "id": id_} for address, id_ in there.items()]}))
     try:
@@ -106,7 +117,6 @@ def adopt(here: Environment, plan: Plan, ask: Ask | None) -> list[str]:
         here.terraform.apply()
     finally:
         file.unlink(missing_ok=True)
-    return [f"adopted: {address} ({id_})" for address, id_ in there.items()]
 
 
 def already_there(here: Environment, plan: Plan) -> Iterator[tuple[str, str]]:
@@ -116,9 +126,17 @@ def already_there(here: Environment, plan: Plan) -> Iterator[tuple[str, str]]:
     for change in here.terraform.plan_document()["resource_changes"]:
         finder = found.FINDERS.get(change["type"])
         if change["address"] in wanted and finder is not None:
-            id_ = finder(here.cloud, change["change"]["after"])
+            id_ = finder(cloud_of(here, change["type"], change["name"]), change["change"]["after"])
             if id_ is not None:
                 yield change["address"], id_
+
+
+def cloud_of(here: Environment, kind: str, name: str) -> Cloud:
+    """Where a resource is declared: a copy stands in another region, under a provider of its own."""
+    document = here.synthesis.document
+    alias = document["resource"][kind][name].get("provider", "").partition(".")[2]
+    region = next((each["region"] for each in document["provider"]["aws"] if each.get("alias", "") == alias), None)
+    return replace(here.cloud, region=region or here.cloud.region)
 
 
 # Ours, and nobody's ------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import sys
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -324,6 +325,18 @@ def inventory() -> Callable[[Cloud, str], Counter[str]]:
     return look
 
 
+COPIES = "eu-central-1"
+IN_NETWORKS = {
+    "describe_vpcs": "Vpcs",
+    "describe_subnets": "Subnets",
+    "describe_route_tables": "RouteTables",
+    "describe_security_groups": "SecurityGroups",
+    "describe_security_group_rules": "SecurityGroupRules",
+    "describe_vpc_endpoints": "VpcEndpoints",
+    "describe_flow_logs": "FlowLogs",
+}
+
+
 def standing(cloud: Cloud) -> Iterator[tuple[str, list[str]]]:
     """Kinds of resources, each with the names of all there are."""
     lists = {
@@ -355,6 +368,12 @@ def standing(cloud: Cloud) -> Iterator[tuple[str, list[str]]]:
             "application-autoscaling", "describe_scalable_targets", "ScalableTargets", "ResourceId",
             {"ServiceNamespace": "sagemaker"},
         ),
+        "feature group": ("sagemaker", "list_feature_groups", "FeatureGroupSummaries", "FeatureGroupName", {}),
+        "tracking": ("sagemaker", "list_mlflow_tracking_servers", "TrackingServerSummaries", "TrackingServerName", {}),
+        "budget": ("budgets", "describe_budgets", "Budgets", "BudgetName", {"AccountId": cloud.account}),
+        "watch on cost": ("ce", "get_anomaly_monitors", "AnomalyMonitors", "MonitorName", {}),
+        "word on cost": ("ce", "get_anomaly_subscriptions", "AnomalySubscriptions", "SubscriptionName", {}),
+        "trail": ("cloudtrail", "describe_trails", "trailList", "Name", {}),
     }  # fmt: skip
     for kind, (service, call, member, name, arguments) in lists.items():
         client = cloud.client(service)
@@ -364,9 +383,14 @@ def standing(cloud: Cloud) -> Iterator[tuple[str, list[str]]]:
             else [getattr(client, call)(**arguments)]
         )
         yield kind, [each[name].replace("/slipway/", "slipway-") for page in pages for each in page[member]]
-    kms = cloud.client("kms")
-    keys = [kms.describe_key(KeyId=each["KeyId"])["KeyMetadata"] for each in kms.list_keys()["Keys"]]
-    yield "key", [each["Description"] for each in keys if each["KeyState"] == "Enabled"]
+    for region in (cloud.region, COPIES):
+        kms = replace(cloud, region=region).client("kms")
+        keys = [kms.describe_key(KeyId=each["KeyId"])["KeyMetadata"] for each in kms.list_keys()["Keys"]]
+        yield "key", [each["Description"] for each in keys if each["KeyState"] == "Enabled"]
+    ec2 = cloud.client("ec2")
+    for call, member in IN_NETWORKS.items():
+        tags = [tag for each in getattr(ec2, call)()[member] for tag in each.get("Tags", ())]
+        yield member, [tag["Value"] for tag in tags if tag["Key"] == "Name"]
 
 
 @pytest.fixture(scope="session")

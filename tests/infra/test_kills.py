@@ -10,13 +10,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from benchmarks.infra.measure import ALL_OF_LOCAL
 from contract.release import Package, Release, Releases, Rollout, Variant
 from delivery.engine import machine
 from delivery.engine.cloud import Cloud, reach
@@ -25,7 +27,7 @@ from delivery.engine.errors import EngineError
 from delivery.engine.machine import Workplace
 from delivery.engine.recover import recover
 from infra.names import Names
-from stacks.settings import ROOT, load
+from stacks.settings import KEY, ROOT, load
 
 pytestmark = [
     pytest.mark.story,
@@ -38,6 +40,9 @@ pytestmark = [
 KILLS = int(os.environ.get("SLIPWAY_KILLS", "3"))
 SEED = int(os.environ.get("SLIPWAY_SEED", "0"))
 ENDING = re.compile(r"-[0-9a-f]{8}((-[0-9a-f]{4}){3}-[0-9a-f]{12})?$")
+LOCAL: Mapping[str, Any] = {}
+# Without lifecycle rules, for which the provider waits a minute each time.
+ALL = {**ALL_OF_LOCAL, "storage": {**ALL_OF_LOCAL["storage"], "old_versions_days": None}}
 RECORDED_SECONDS = 2.0  # before this nothing is asked of the cloud
 
 
@@ -48,8 +53,9 @@ class Checkout:
     root: Path
     package: Callable[[Names, int], Package]
 
-    def environment(self, name: str) -> Cloud:
+    def environment(self, name: str, options: Mapping[str, Any] = LOCAL) -> Cloud:
         settings = yaml.safe_load((ROOT / "Pulumi.local.yaml").read_text())
+        settings["config"][KEY].update(options)
         (self.root / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump(settings))
         variants = (Variant("champion", self.package(load(name, self.root).names, 1), 1.0, 1),)
         release = Release("steady", variants, Rollout("all-at-once", bake_seconds=0))
@@ -134,17 +140,18 @@ def test_a_killed_up_is_recovered_from_wherever_it_was(
     assert wrong == {}
 
 
+@pytest.mark.parametrize(("name", "options"), [("torn", LOCAL), ("full", ALL)], ids=["as local", "every option"])
 def test_a_state_lost_at_its_first_write_is_found_again_in_the_cloud(
-    checkout: Checkout, inventory: Callable[[Cloud, str], Counter[str]]
+    checkout: Checkout, inventory: Callable[[Cloud, str], Counter[str]], name: str, options: Mapping[str, Any]
 ) -> None:
     """The worst a kill can do: all is made, nothing is remembered."""
-    cloud = checkout.environment("torn")
-    checkout.undisturbed("torn")
-    wanted = same_for_all(inventory(cloud, "slipway-torn"), "torn")
-    place = Workplace(checkout.root, "torn")
+    cloud = checkout.environment(name, options)
+    checkout.undisturbed(name)
+    wanted = inventory(cloud, f"slipway-{name}")
+    place = Workplace(checkout.root, name)
     place.state.write_text('{"version": 4, "res')
     place.state.with_suffix(".tfstate.backup").unlink(missing_ok=True)
-    recover("torn", checkout.root)
-    up("torn", checkout.root)
-    assert preview("torn", checkout.root).plan.is_empty
-    assert same_for_all(inventory(cloud, "slipway-torn"), "torn") == wanted
+    recover(name, checkout.root)
+    up(name, checkout.root)
+    assert preview(name, checkout.root).plan.is_empty
+    assert inventory(cloud, f"slipway-{name}") == wanted
