@@ -387,6 +387,10 @@ def standing(cloud: Cloud) -> Iterator[tuple[str, list[str]]]:
         kms = replace(cloud, region=region).client("kms")
         keys = [kms.describe_key(KeyId=each["KeyId"])["KeyMetadata"] for each in kms.list_keys()["Keys"]]
         yield "key", [each["Description"] for each in keys if each["KeyState"] == "Enabled"]
+    budgets, mine = cloud.client("budgets"), {"AccountId": cloud.account}
+    names = [each["BudgetName"] for each in budgets.describe_budgets(**mine).get("Budgets", ())]
+    asked = [budgets.describe_budget_actions_for_budget(**mine, BudgetName=name) for name in names]
+    yield "budget action", [each["BudgetName"] for answer in asked for each in answer["Actions"]]
     ec2 = cloud.client("ec2")
     for call, member in IN_NETWORKS.items():
         tags = [tag for each in getattr(ec2, call)()[member] for tag in each.get("Tags", ())]
