@@ -110,6 +110,13 @@ def test_up_makes_everything_with_the_weights_of_the_release(brought: Brought, r
     assert weights(cloud) == {"champion": 0.8, "challenger": 0.2}
 
 
+def test_offline_no_command_hashes_the_provider_anew(brought: Brought, root: Path) -> None:
+    """Half a second of processor each, five times in every `up`; on AWS the comparison stays."""
+    lock = (root / ".slipway" / "local" / "terraform" / ".terraform.lock.hcl").read_text()
+    assert 'version     = "5.' in lock
+    assert "h1:" not in lock
+
+
 def test_after_a_traffic_and_a_capacity_move_nothing_is_to_do(brought: Brought, root: Path, cloud: Cloud) -> None:
     client = cloud.client("sagemaker")
     move = {"VariantName": "champion", "DesiredWeight": 0.37, "DesiredInstanceCount": 2}
