@@ -211,7 +211,7 @@ class Terraform:
 def unsealed(lock: Path) -> None:
     """Forget the provider's hash: every command would read its 600 MB again to compare, half a second each time.
 
-    Only where no account can be harmed: a cloud on this machine, the provider from a folder of this machine.
+    Only for a cloud on this machine, where no account can be harmed; `init` compared it when it linked it.
     """
     lock.write_text(HASHES.sub("", lock.read_text()))
 
