@@ -25,10 +25,14 @@ GITHUB = "token.actions.githubusercontent.com"
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """The repository whose workflows may deploy; `provider_arn` when the account knows GitHub already."""
+    """The repository whose workflows may deploy; `provider_arn` when the account knows GitHub already.
+
+    `promotes_to` is the environment whose promotions may read what serves here.
+    """
 
     repository: str
     provider_arn: str | None
+    promotes_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +118,16 @@ class Identity(Component):
         aws.iam.RolePolicyAttachment(name, role=role.name, policy_arn=policy.arn, opts=self.own())
 
     def _continuous_integration(self) -> None:
-        """Preview on pull requests, deploy from the protected environment; no key is kept anywhere."""
+        """Preview on pull requests, deploy and promote from protected environments; no key is kept anywhere."""
         if self.args.workflow is None:
             return
         provider = self.args.workflow.provider_arn or self._github()
-        subjects: Mapping[Person, str] = {
+        subjects: dict[Person, str] = {
             "ci-preview": "pull_request",
             "ci-deploy": f"environment:{self.args.names.environment}",
         }
+        if self.args.workflow.promotes_to is not None:
+            subjects["ci-offer"] = f"environment:{self.args.workflow.promotes_to}"
         for who, subject in subjects.items():
             trust = policies.trusted_workflow(provider, self.args.workflow.repository, subject)
             self.people[who] = self._role(who, trust, policies.PERSON_STATEMENTS[who](self.args.grounds))

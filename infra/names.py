@@ -17,7 +17,7 @@ PROJECT = "slipway"
 Purpose = Literal["data", "artifacts", "capture", "outcomes", "evidence", "logs"]
 Container = Literal["training", "inference", "monitoring"]
 Workload = Literal["training", "inference", "monitoring", "pipeline", "scheduler", "events"]
-Person = Literal["data-scientist", "operator", "approver", "auditor", "ci-preview", "ci-deploy"]
+Person = Literal["data-scientist", "operator", "approver", "auditor", "ci-preview", "ci-deploy", "ci-offer"]
 
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 CONTAINERS: tuple[Container, ...] = get_args(Container)

@@ -450,6 +450,15 @@ def sign_evidence(grounds: Grounds) -> list[Statement]:
     ]
 
 
+def offer(grounds: Grounds) -> list[Statement]:
+    """Let the environment that promotes from here read what serves, and check what vouches for it; change nothing."""
+    return [
+        *check_evidence(grounds),
+        *read("Offered", grounds, "artifacts", "evidence"),
+        Statement("UseKey", KEY_READ, (grounds.key_arn,)),
+    ]
+
+
 def promote(grounds: Grounds) -> list[Statement]:
     """Take over a version of another environment: bring it here, have it judged, say yes to it as who asked CI to."""
     names = grounds.names
@@ -777,6 +786,7 @@ PERSON_STATEMENTS = {
     "auditor": auditor,
     "ci-preview": ci_preview,
     "ci-deploy": ci_deploy,
+    "ci-offer": offer,
 }
 
 # A role's inline policies hold 10,240 characters together; what would not fit is a policy of its own.

@@ -109,7 +109,7 @@ class Platform:
         storage = self._storage(keys)
         grounds = Grounds(names, keys.arn, tuple(settings.models), tuple(network.subnet_ids))
         github = settings.identity.github
-        workflow = Workflow(github.repository, github.provider_arn) if github else None
+        workflow = Workflow(github.repository, github.provider_arn, github.promotes_to) if github else None
         people = {who: tuple(each) for who, each in settings.identity.people.items()}
         identity = Identity(IdentityArgs(grounds, people, workflow, settings.identity.boundary), self.opts)
         alerts = Alerts(AlertsArgs(names, keys.arn, settings.alerts.emails, pager or settings.alerts.pager), self.opts)
@@ -168,12 +168,18 @@ class Platform:
 
     def _tracking(self) -> Tracking | None:
         given = self.settings.tracking
-        if given.kind == "none":
+        if given.kind in ("none", "nowhere"):
             return None
         role = self.foundation.identity.arns["training"]
         return Tracking(
             TrackingArgs(self.names, given.kind, given.size, role, self.names.bucket("artifacts")), self.opts
         )
+
+    @property
+    def logged_at(self) -> Any:
+        """Where runs are logged; nothing when each keeps a file of its own."""
+        nowhere = places.TRACKING_OFF if self.settings.tracking.kind == "nowhere" else None
+        return self.tracking.arn if self.tracking else nowhere
 
     def image(self, container: Container) -> str:
         """The image by digest: settings give the digest alone or the whole address."""
@@ -253,8 +259,8 @@ class ModelParts:
     def _pipeline(self) -> Pipeline:
         training = self.given.training
         data = self.given.data or f"s3://{self.names.bucket('data')}/{self.name}/"
-        tracking = self.platform.tracking
-        environment = {"MLFLOW_TRACKING_URI": tracking.arn} if tracking else None
+        logged = self.platform.logged_at
+        environment = {places.TRACKING_URI: logged} if logged is not None else None
         definition = definitions.Training(
             group=self.names.package_group(self.name),
             data_uri=data,

@@ -227,6 +227,7 @@ class NetworkSettings(Strict):
 class GithubSettings(Strict):
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     provider_arn: str | None = None
+    promotes_to: Annotated[str, Field(pattern=r"^\w+$")] | None = None
 
 
 class IdentitySettings(Strict):
@@ -270,7 +271,7 @@ class GovernanceSettings(Strict):
 
 
 class TrackingSettings(Strict):
-    kind: Literal["none", "server", "app"] = "none"
+    kind: Literal["nowhere", "none", "server", "app"] = "none"  # none: into a file of the run's own
     size: Literal["Small", "Medium", "Large"] = "Small"
 
 

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from contract.places import TRACKING_URI, TRAINING_JOB_NAME
+from contract.places import TRACKING_EXPERIMENT, TRACKING_OFF, TRACKING_URI, TRAINING_JOB_NAME
 
-EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
-OFF = "off"  # as the tracking URI: log nowhere
 LONGEST = 500  # what every MLflow store takes as a value
 
 
@@ -27,8 +25,8 @@ class Tracked:
 def log(tracked: Tracked, folder: Path, environment: Mapping[str, str] | None = None) -> str:
     """Log and answer where; a tracking server that is away must not cost the model, so its error is an answer too."""
     given = os.environ if environment is None else environment
-    if given.get(TRACKING_URI) == OFF:
-        return f"tracking: {OFF}"
+    if given.get(TRACKING_URI) == TRACKING_OFF:
+        return f"tracking: {TRACKING_OFF}"
     uri = given.get(TRACKING_URI) or local_store(folder)
     try:
         run = _log(tracked, uri, given)
@@ -48,7 +46,7 @@ def _log(tracked: Tracked, uri: str, given: Mapping[str, str]) -> str:
     import mlflow
 
     mlflow.set_tracking_uri(uri)
-    name = given.get(EXPERIMENT, "slipway")
+    name = given.get(TRACKING_EXPERIMENT, "slipway")
     if uri.startswith("sqlite:") and mlflow.get_experiment_by_name(name) is None:
         beside = Path(uri.removeprefix("sqlite:///")).parent / "artifacts"
         mlflow.create_experiment(name, artifact_location=beside.as_uri())

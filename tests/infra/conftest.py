@@ -102,7 +102,7 @@ def full(minimal: Mapping[str, Any]) -> dict[str, Any]:
         "network": {"kind": "create", "zones": 3},
         "identity": {
             "people": {who: ["arn:aws:iam::123456789012:role/sso"] for who in people},
-            "github": {"repository": "an-organisation/slipway"},
+            "github": {"repository": "an-organisation/slipway", "promotes_to": "prod"},
         },
         "images": {**minimal["images"], "pull_accounts": ["210987654321"]},
         "alerts": {"emails": ["team@example.com"], "pager": "https://pager.example.com/key"},

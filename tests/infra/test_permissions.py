@@ -85,9 +85,15 @@ MUST = [
     ("ci-deploy", "s3:PutObject", objects("artifacts", "runs/churn/from-dev-1/model.tar.gz"), {}),
     ("ci-deploy", "sagemaker:StartPipelineExecution", PIPELINE.replace("-train", "-promote"), {}),
     ("ci-deploy", "sagemaker:UpdateModelPackage", PACKAGE, {}),
+    ("ci-offer", "s3:GetObject", objects("artifacts", "runs/churn/1/model.tar.gz"), {}),
+    ("ci-offer", "s3:GetObject", objects("evidence", "evidence/churn/1.json"), {}),
+    ("ci-offer", "kms:Decrypt", KEY, {}),
     *((who, "kms:Sign", SIGNING_KEY, BY_NAME) for who in ("operator", "approver", "ci-deploy")),
-    *((who, "kms:GetPublicKey", SIGNING_KEY, BY_NAME) for who in ("data-scientist", "auditor")),
-    *((who, "ssm:GetParameter", PLATFORM, {}) for who in ("data-scientist", "operator", "approver", "auditor")),
+    *((who, "kms:GetPublicKey", SIGNING_KEY, BY_NAME) for who in ("data-scientist", "auditor", "ci-offer")),
+    *(
+        (who, "ssm:GetParameter", PLATFORM, {})
+        for who in ("data-scientist", "operator", "approver", "auditor", "ci-offer")
+    ),
 ]  # fmt: skip
 
 MUST_NOT = [
@@ -133,6 +139,12 @@ MUST_NOT = [
     ("ci-deploy", "s3:GetObject", objects("data", "x"), {}),
     ("ci-deploy", "sagemaker:UpdateModelPackage", PACKAGE.replace("prod", "dev"), {}),
     ("ci-deploy", "kms:Sign", SIGNING_KEY, {"kms:RequestAlias": OTHER.evidence_key_alias}),
+    ("ci-offer", "s3:GetObject", objects("data", "x"), {}),
+    ("ci-offer", "s3:GetObject", objects("capture", "x"), {}),
+    ("ci-offer", "s3:PutObject", objects("artifacts", "runs/churn/1/model.tar.gz"), {}),
+    ("ci-offer", "s3:GetObject", objects("artifacts", "runs/churn/1/model.tar.gz", OTHER), {}),
+    ("ci-offer", "sagemaker:InvokeEndpoint", ENDPOINT, {}),
+    ("ci-offer", "kms:Sign", SIGNING_KEY, BY_NAME),
     ("auditor", "kms:Sign", SIGNING_KEY, BY_NAME),
     ("data-scientist", "kms:Sign", SIGNING_KEY, BY_NAME),
 ]  # fmt: skip

@@ -150,6 +150,11 @@ def test_a_model_waits_for_the_permissions_of_its_role(whole: Recording) -> None
         assert any("rolePolicy" in urn for urn in each.depends_on)
 
 
+def test_what_serves_may_be_read_by_the_environment_that_promotes_it(whole: Recording) -> None:
+    offer = next(each for each in whole.resources if each.inputs.get("name") == "slipway-test-ci-offer")
+    assert '"repo:an-organisation/slipway:environment:prod"' in offer.inputs["assumeRolePolicy"]
+
+
 def test_the_scaling_target_stands_after_the_endpoint(whole: Recording) -> None:
     targets = whole.of_type("aws:appautoscaling/target:Target")
     assert targets
