@@ -106,6 +106,9 @@ STAGES: Mapping[str, Stage] = {
     )
 }  # fmt: skip
 
+# The hyperparameter that holds others, as JSON: what is said of one execution of a pipeline, over its own.
+OVERRIDES = "overrides"
+
 # Paths into evaluation.json for conditions: metrics.<name>.value, .low and .high (a 95 % interval).
 Direction = Literal["higher", "lower"]
 CLASSIFICATION_METRICS: Mapping[str, Direction] = {

@@ -7,8 +7,9 @@ leaves it going, and the same command picks it up; answers that are there alread
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -37,10 +38,31 @@ class Batch:
     source: str
     answers: str
     reason: str = ""
+    began: datetime | None = None
+    ended_at: datetime | None = None
 
     @property
     def ended(self) -> bool:
         return self.status in ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a batch is: which share of its bytes is answered, and how long it may take still, where that is known."""
+
+    share: float
+    seconds_left: float | None
+
+
+def progress(total: int, answered: int, elapsed: float, pace: float | None) -> Progress:
+    """Judge by the bytes of files that are answered; before the first one is, by the pace of an earlier batch."""
+    share = answered / total if total else 0.0
+    if share > 0:
+        return Progress(share, elapsed * (1 - share) / share)
+    if pace is None:
+        return Progress(0.0, None)
+    expected = max(pace * total, elapsed)
+    return Progress(min(elapsed / expected, 0.99) if expected else 0.0, expected - elapsed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,21 +151,52 @@ class Transforms:
             source=found["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"],
             answers=found["TransformOutput"]["S3OutputPath"],
             reason=found.get("FailureReason", ""),
+            began=found.get("TransformStartTime", found["CreationTime"]),
+            ended_at=found.get("TransformEndTime"),
         )
 
-    def finish(self, batch: Batch, look: Callable[[Batch], None]) -> Batch:
+    def finish(self, batch: Batch, look: Callable[[Progress], None]) -> Batch:
         """Watch to the end; a job that did not complete is an error with its own reason."""
+        sizes, pace = self.sizes(batch.source), None if batch.ended else self.pace()
         while not batch.ended:
-            look(batch)
+            look(self.progress(batch, sizes, pace))
             self.environment.wait()
             batch = self.read(batch.job)
-        look(batch)
+        look(Progress(1.0, 0.0))
         if batch.status != "Completed":
             raise BatchError(
                 f"batch {batch.job} ended as {batch.status}: {batch.reason or 'no reason was given'}. Correct the "
                 f"rows, or ask again for the same with --again TEXT."
             )
         return batch
+
+    def progress(self, batch: Batch, sizes: Mapping[str, int], pace: float | None) -> Progress:
+        """How far it is now."""
+        answers = {key.removesuffix(".out") for key in self.sizes(batch.answers)}
+        answered = sum(size for key, size in sizes.items() if key in answers)
+        elapsed = (self.environment.now() - batch.began).total_seconds() if batch.began else 0.0
+        return progress(sum(sizes.values()), answered, elapsed, pace)
+
+    def pace(self) -> float | None:
+        """Seconds for each byte, in the newest batch of this model that completed."""
+        named = self.environment.settings.names.of(self.model, "batch")
+        newest = self.environment.sagemaker.list_transform_jobs(
+            NameContains=named, StatusEquals="Completed", SortBy="CreationTime", SortOrder="Descending", MaxResults=1
+        )["TransformJobSummaries"]
+        if not newest:
+            return None
+        last = self.read(newest[0]["TransformJobName"])
+        total = sum(self.sizes(last.source).values())
+        if not total or last.began is None or last.ended_at is None:
+            return None
+        return (last.ended_at - last.began).total_seconds() / total
+
+    def sizes(self, uri: str) -> dict[str, int]:
+        """The files at a place, by what their keys have after it; one file alone has its name."""
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        pages = self.environment.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        found = {each["Key"]: int(each["Size"]) for page in pages for each in page.get("Contents", ())}
+        return {key.removeprefix(prefix).lstrip("/") or PurePosixPath(key).name: size for key, size in found.items()}
 
     def fetch(self, batch: Batch, folder: Path) -> list[Path]:
         """Bring the answers down: a file of answers beside the name of each file of rows."""

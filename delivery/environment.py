@@ -30,7 +30,7 @@ from stacks.forms import plan_of
 from stacks.settings import ROOT, ModelSettings, Settings, load
 
 WHO = "SLIPWAY_WHO"
-LOOK_SECONDS = {"aws": 10.0, "embedded": 0.1}
+LOOK_SECONDS = {"aws": 10.0, "embedded": 0.25}
 
 
 class NotUpError(Exception):

@@ -19,7 +19,7 @@ from contract.platform import PlatformOutputs
 from contract.records import Answer, Outcome, Request
 from contract.release import CHALLENGER, Release, Rollout
 from delivery import approval, history, promotion
-from delivery.batch import Batch, Transforms
+from delivery.batch import Batch, Progress, Transforms
 from delivery.bundle import Bundle
 from delivery.comparison import Side, side
 from delivery.data import Changes, DataError, DataStore, Kept, changes, version_of
@@ -33,7 +33,7 @@ from delivery.judgements import DRIFT_SIGNALS, QUALITY_SIGNALS, AlarmState, Judg
 from delivery.ledger import Break, Event, explain
 from delivery.registry import Version
 from delivery.release import Deploy, Promote, RefusedError, StartExperiment, StartShadow, StopExperiment, decide
-from delivery.runs import Pipeline, Run, RunError, Step, token_of
+from delivery.runs import Pipeline, Run, RunError, Staged, Step, overrides_of, places_of, stage_step, token_of
 from delivery.spending import Idle, Spending, idle, seen, spending
 from delivery.watching import View, Watch, watching
 from stacks.settings import ROOT
@@ -224,16 +224,22 @@ class Platform:
         data: Path | str,
         *,
         family: str | None = None,
+        hyperparameters: Mapping[str, Any] | None = None,
+        experiment: str | None = None,
         reason: str = "asked for",
         again: str = "",
         steps: Steps = silent,
         progress: Callable[[int], None] = silent,
     ) -> Version:
-        """Train, judge on unseen rows and register; the same data and settings again is the same run."""
+        """Train, judge on unseen rows and register; the same data and settings again is the same run.
+
+        `hyperparameters` go over those of the settings; `experiment` is MLflow's, under which the run is logged.
+        """
+        overrides = overrides_of(hyperparameters or {})
         uri, named = self.hand_over(model, data, progress)
         parameters = {"Data": uri, "Author": self.environment.who, "Reason": reason}
-        if family is not None:
-            parameters["Family"] = family
+        said = {"Family": family, "Overrides": overrides, "Experiment": experiment}
+        parameters |= {name: value for name, value in said.items() if value is not None}
         pipeline = self.pipeline(model)
         run = pipeline.start(parameters, token_of(pipeline.name, parameters, again))
         pipeline.finish(run, steps)
@@ -242,6 +248,17 @@ class Platform:
             "run", model, reason, inputs={"data": named}, outputs={"package": version.arn, "run": run.arn}
         )
         return version
+
+    def run_stage(
+        self, model: str, stage: str, *, of: str = "latest", reason: str = "asked for", steps: Steps = silent
+    ) -> Staged:
+        """Run one stage once more, with everything before it taken from an earlier run; nothing is registered."""
+        pipeline = self.pipeline(model)
+        name = stage_step(stage, pipeline.step_names())
+        source = pipeline.find(of)
+        run = pipeline.repeat(source, name, {"Author": self.environment.who, "Reason": reason})
+        done = next(each for each in pipeline.finish(run, steps) if each.name == name)
+        return Staged(run.id, source.id, done.name, places_of(self.environment.sagemaker, done))
 
     def hand_over(self, model: str, data: Path | str, progress: Callable[[int], None]) -> tuple[str, str]:
         """Where the pipeline finds the data, and what they are called for ever after."""
@@ -504,7 +521,7 @@ class Platform:
         accept: str = "text/csv",
         instances: int = 1,
         again: str = "",
-        look: Callable[[Batch], None] = silent,
+        look: Callable[[Progress], None] = silent,
     ) -> tuple[Batch, list[Path]]:
         """Let the champion answer every row of a file or prefix, and fetch the answers."""
         transforms = Transforms(self.environment, model)

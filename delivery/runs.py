@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from contract.records import nearest
+
+LONGEST_OVERRIDES = 256  # what SageMaker takes as one argument of a processing container
 ENDED = ("Succeeded", "Failed", "Stopped")
 
 
@@ -48,6 +52,16 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Staged:
+    """One stage that ran alone: its run, the run everything before it was taken from, and where its outputs are."""
+
+    run: str
+    of: str
+    step: str
+    places: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """One pipeline's runs; `sagemaker` is a boto3 client, `wait` passes a moment between looks."""
 
@@ -63,6 +77,24 @@ class Pipeline:
             PipelineParameters=[{"Name": name, "Value": value} for name, value in parameters.items()],
         )
         return self.read(answer["PipelineExecutionArn"])
+
+    def repeat(self, source: Run, step: str, said: Mapping[str, str]) -> Run:
+        """One step of a run once more, with that run's own parameters, and its outputs for what came before."""
+        parameters = {**self.parameters(source), **said}
+        answer = self.sagemaker.start_pipeline_execution(
+            PipelineName=self.name,
+            PipelineParameters=[{"Name": name, "Value": value} for name, value in parameters.items()],
+            SelectiveExecutionConfig={
+                "SourcePipelineExecutionArn": source.arn,
+                "SelectedSteps": [{"StepName": step}],
+            },
+        )
+        return self.read(answer["PipelineExecutionArn"])
+
+    def step_names(self) -> list[str]:
+        """The steps that are jobs: those that can run alone."""
+        definition = json.loads(self.sagemaker.describe_pipeline(PipelineName=self.name)["PipelineDefinition"])
+        return [each["Name"] for each in definition["Steps"] if each["Type"] in ("Processing", "Training")]
 
     def read(self, arn: str) -> Run:
         found = self.sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
@@ -142,6 +174,39 @@ def failure(run: Run, steps: list[Step]) -> str:
     if failed is None:
         return f"run {run.id} ended as {run.status}: {run.reason or 'no reason was given'}"
     return f"run {run.id} failed in step {failed.name}: {failed.reason or run.reason}"
+
+
+def stage_step(stage: str, steps: Sequence[str]) -> str:
+    """The step a stage's word means."""
+    known = {each.lower(): each for each in steps}
+    if stage.lower() not in known:
+        there = ", ".join(known)
+        raise RunError(f"there is no stage '{stage}'.{nearest(stage.lower(), list(known))} Stages: {there}.")
+    return known[stage.lower()]
+
+
+def places_of(sagemaker: Any, step: Step) -> dict[str, str]:
+    """Where a step's job put what it made, by the name of the output."""
+    if (training := step.facts.get("TrainingJob")) is not None:
+        job = sagemaker.describe_training_job(TrainingJobName=training["Arn"].rpartition("/")[2])
+        return {"model": job["ModelArtifacts"]["S3ModelArtifacts"]}
+    name = step.facts["ProcessingJob"]["Arn"].rpartition("/")[2]
+    outputs = sagemaker.describe_processing_job(ProcessingJobName=name)["ProcessingOutputConfig"]["Outputs"]
+    return {each["OutputName"]: each["S3Output"]["S3Uri"] for each in outputs}
+
+
+def overrides_of(hyperparameters: Mapping[str, Any]) -> str | None:
+    """Hyperparameters of one run as the pipeline takes them; nothing when there are none."""
+    if not hyperparameters:
+        return None
+    text = json.dumps(dict(hyperparameters), sort_keys=True, separators=(",", ":"))
+    if len(text) > LONGEST_OVERRIDES:
+        raise RunError(
+            f"the hyperparameters of this run are {len(text)} characters as JSON, expected at most "
+            f"{LONGEST_OVERRIDES}, which is what a job takes. Put those that stay into the settings: "
+            "models.<name>.training.hyperparameters."
+        )
+    return text
 
 
 def token_of(pipeline: str, parameters: Mapping[str, str], again: str) -> str:

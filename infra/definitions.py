@@ -15,6 +15,7 @@ from contract import places
 from contract.stages import (
     EXPLANATION_FILE,
     METRICS,
+    OVERRIDES,
     PREDICTIONS_FILE,
     QUALITY_FILE,
     SPLITS,
@@ -91,10 +92,10 @@ def training(given: Training) -> dict[str, Any]:
         "Parameters": parameters(given),
         "Steps": [
             stage_step(given, "snapshot", {"raw": get("Parameters.Data")}, after=()),
-            stage_step(given, "validate", {"snapshot": place(given, "snapshot")}, after=("snapshot",)),
+            stage_step(given, "validate", {"snapshot": written("snapshot", "snapshot")}, after=("snapshot",)),
             train_step(given),
-            stage_step(given, "evaluate", judged(given, TRAINED), after=("train",)),
-            stage_step(given, "explain", judged(given, TRAINED), after=("train",)),
+            stage_step(given, "evaluate", judged(TRAINED), after=("train",)),
+            stage_step(given, "explain", judged(TRAINED), after=("train",)),
             baseline_step(given, TRAINED),
             *above_floors(given, register_step(given, TRAINED, {"training_job": get(TRAINED_BY)})),
         ],
@@ -102,10 +103,12 @@ def training(given: Training) -> dict[str, Any]:
 
 
 def parameters(given: Training) -> list[dict[str, str]]:
-    """What may be said of any run: its data and family, who asked for it and why."""
+    """What may be said of any run: its data, family and other hyperparameters, who asked for it and why."""
     return [
         text("Data", given.data_uri),
         text("Family", given.hyperparameters["family"]),
+        text("Overrides", "{}"),
+        text("Experiment", given.group),
         text("Approval", "PendingManualApproval"),
         text("Author", "nobody"),
         text("Reason", "asked for"),
@@ -124,8 +127,8 @@ def promotion(given: Training) -> dict[str, Any]:
         ],
         "Steps": [
             stage_step(given, "snapshot", {"raw": get("Parameters.Data")}, after=()),
-            stage_step(given, "evaluate", judged(given, "Parameters.Artifact"), after=("snapshot",)),
-            stage_step(given, "explain", judged(given, "Parameters.Artifact"), after=("snapshot",)),
+            stage_step(given, "evaluate", judged("Parameters.Artifact"), after=("snapshot",)),
+            stage_step(given, "explain", judged("Parameters.Artifact"), after=("snapshot",)),
             baseline_step(given, "Parameters.Artifact"),
             *above_floors(given, register_step(given, "Parameters.Artifact", brought)),
         ],
@@ -139,8 +142,8 @@ TRAINED_BY = "Steps.Train.TrainingJobName"
 BROUGHT = {"promoted_from": "From", "promoted_package": "Package", "promoted_evidence": "Evidence"}
 
 
-def judged(given: Training, artifact: str) -> dict[str, Any]:
-    return {"model": get(artifact), "snapshot": place(given, "snapshot")}
+def judged(artifact: str) -> dict[str, Any]:
+    return {"model": get(artifact), "snapshot": written("snapshot", "snapshot")}
 
 
 def above_floors(given: Training, register: dict[str, Any]) -> list[dict[str, Any]]:
@@ -182,6 +185,11 @@ def step_name(stage: str) -> str:
 def place(given: Training, output: str) -> dict[str, Any]:
     """Where one execution keeps an output; the execution's own id keeps runs apart."""
     return joined(given.artifacts_uri, "/", get("Execution.PipelineExecutionId"), f"/{output}")
+
+
+def written(stage: str, output: str) -> dict[str, str]:
+    """Where a stage put an output: in this execution, or in the one that a run of single stages takes it from."""
+    return get(f"Steps.{step_name(stage)}.ProcessingOutputConfig.Outputs['{output}'].S3Output.S3Uri")
 
 
 def stage_step(given: Training, name: str, inputs: Mapping[str, Any], after: Sequence[str]) -> dict[str, Any]:
@@ -228,9 +236,13 @@ RETRIES = [
 
 
 def options(hyperparameters: Mapping[str, str]) -> list[Any]:
-    """Hyperparameters as the container's own options; the family can be chosen for one execution."""
-    values = {**hyperparameters, "family": get("Parameters.Family")}
-    return [part for name, value in sorted(values.items()) for part in (f"--{name}", value)]
+    """Hyperparameters as the container's own options."""
+    return [part for name, value in sorted(said(hyperparameters).items()) for part in (f"--{name}", value)]
+
+
+def said(hyperparameters: Mapping[str, str]) -> dict[str, Any]:
+    """Those of the settings, and over them what is said of one execution."""
+    return {**hyperparameters, "family": get("Parameters.Family"), OVERRIDES: get("Parameters.Overrides")}
 
 
 def network_of(around: Surroundings, instances: int) -> dict[str, Any]:
@@ -268,8 +280,8 @@ def train_step(given: Training) -> dict[str, Any]:
             "TrainingInputMode": "File",
             "MetricDefinitions": metric_definitions(),
         },
-        "HyperParameters": {**given.hyperparameters, "family": get("Parameters.Family")},
-        "InputDataConfig": [channel(given, split) for split in SPLITS],
+        "HyperParameters": said(given.hyperparameters),
+        "InputDataConfig": [channel(split) for split in SPLITS],
         "OutputDataConfig": {"S3OutputPath": given.artifacts_uri, "KmsKeyId": around.key_arn},
         "ResourceConfig": {
             "InstanceType": machine.instance,
@@ -280,7 +292,7 @@ def train_step(given: Training) -> dict[str, Any]:
         "RoleArn": around.role_arn,
         "StoppingCondition": stopping(machine),
         "EnableInterContainerTrafficEncryption": machine.count > 1,
-        "Environment": dict(around.environment or {}),
+        "Environment": {**(around.environment or {}), places.TRACKING_EXPERIMENT: get("Parameters.Experiment")},
     }
     if around.subnet_ids:
         arguments["VpcConfig"] = around.network
@@ -296,10 +308,10 @@ def train_step(given: Training) -> dict[str, Any]:
     }
 
 
-def channel(given: Training, split: str) -> dict[str, Any]:
+def channel(split: str) -> dict[str, Any]:
     source = {
         "S3DataType": "S3Prefix",
-        "S3Uri": joined(given.artifacts_uri, "/", get("Execution.PipelineExecutionId"), f"/snapshot/{split}"),
+        "S3Uri": joined(written("snapshot", "snapshot"), f"/{split}"),
         "S3DataDistributionType": "FullyReplicated",
     }
     return {"ChannelName": split, "DataSource": {"S3DataSource": source}}
@@ -331,7 +343,7 @@ def baseline_step(given: Training, artifact: str = TRAINED) -> dict[str, Any]:
             "Environment": dict(around.environment or {}),
             "NetworkConfig": network_of(around, 1),
             "ProcessingInputs": [
-                processing_input("evaluation", "processing/evaluation", place(given, "evaluation")),
+                processing_input("evaluation", "processing/evaluation", written("evaluate", "evaluation")),
                 processing_input("model", "processing/model", get(artifact)),
             ],
             "ProcessingOutputConfig": {
@@ -360,8 +372,12 @@ def register_step(given: Training, artifact: str, brought: Mapping[str, Any]) ->
                 "SupportedResponseMIMETypes": ["application/json", "text/csv"],
             },
             "ModelMetrics": {
-                "ModelQuality": {"Statistics": document_at(place(given, f"evaluation/{QUALITY_FILE}"))},
-                "Explainability": {"Report": document_at(place(given, f"explanation/{EXPLANATION_FILE}"))},
+                "ModelQuality": {
+                    "Statistics": document_at(joined(written("evaluate", "evaluation"), f"/{QUALITY_FILE}"))
+                },
+                "Explainability": {
+                    "Report": document_at(joined(written("explain", "explanation"), f"/{EXPLANATION_FILE}"))
+                },
             },
             "CustomerMetadataProperties": {
                 "family": get("Parameters.Family"),

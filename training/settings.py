@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from contract.places import Container
 from contract.records import Task, nearest
-from contract.stages import METRICS
+from contract.stages import METRICS, OVERRIDES
 from families.discovery import known_family
 from families.hyperparameters import Hyperparameter, HyperparameterError, read_all
 from training.channels import read_json
@@ -72,7 +73,7 @@ class Settings:
 
 def read_settings(given: Mapping[str, object]) -> Settings:
     """Settings from hyperparameters as SageMaker gives them: a flat object of text."""
-    ours = {name: value for name, value in given.items() if not name.startswith(RESERVED)}
+    ours = overridden({name: value for name, value in given.items() if not name.startswith(RESERVED)})
     family = known_family(str(ours.get("family", OF_A_RUN[0].default)).strip('"'))
     values = read_all([*OF_A_RUN, *family.hyperparameters], ours)
     run: dict[str, Any] = {each.name: values[each.name] for each in OF_A_RUN}
@@ -80,6 +81,20 @@ def read_settings(given: Mapping[str, object]) -> Settings:
         run[name] = tuple(part.strip() for part in run[name].split(",") if part.strip())
     _check_names(run)
     return Settings(**run, of_family={each.name: values[each.name] for each in family.hyperparameters})
+
+
+def overridden(given: Mapping[str, object]) -> dict[str, object]:
+    """Hyperparameters with those of one execution over them, where a pipeline brought some."""
+    text = str(given.get(OVERRIDES, "{}")).strip()
+    try:
+        over = json.loads(text)
+        if isinstance(over, str):  # SageMaker quotes text once more
+            over = json.loads(over)
+    except ValueError:
+        over = None
+    if not isinstance(over, dict):
+        raise HyperparameterError(f"{OVERRIDES} is {text!r}, expected an object of hyperparameters as JSON.")
+    return {name: value for name, value in {**given, **over}.items() if name != OVERRIDES}
 
 
 def _check_names(run: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from delivery import run_file
 from delivery.cli.shared import Env, Json, Model, Reason, platform, show, showing_steps, table
 from delivery.comparison import differences
 
@@ -28,10 +29,23 @@ def commands(app: typer.Typer) -> None:
 
 def run(
     model: Model,
-    data: Annotated[str, typer.Option(help="A file, a folder or s3://…; a folder's content is hashed and kept.")],
+    data: Annotated[
+        str | None, typer.Option(help="A file, a folder or s3://…; a folder's content is hashed and kept.")
+    ] = None,
     family: Annotated[str | None, typer.Option(help="Another family than settings say, for this run.")] = None,
-    again: Annotated[str, typer.Option(help="Any text: the same data and settings once more, as a new run.")] = "",
-    reason: Reason = "asked for",
+    config: Annotated[
+        Path | None, typer.Option(help="A YAML file with data, family, experiment, reason, hyperparameters.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE over the file: a hyperparameter of this run.")
+    ] = None,
+    experiment_id: Annotated[str | None, typer.Option(help="The MLflow experiment the run is logged under.")] = None,
+    stage: Annotated[
+        str | None, typer.Option(help="Only this stage once more; what comes before is taken from --of.")
+    ] = None,
+    of: Annotated[str, typer.Option(help="With --stage: the id of an earlier run, or `latest`.")] = "latest",
+    again: Annotated[str | None, typer.Option(help="Any text: the same data and settings as a new run.")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", "-r", help="Why; it goes into the ledger.")] = None,
     env: Env = "local",
     json_: Json = False,
 ) -> None:
@@ -39,15 +53,50 @@ def run(
 
     Ctrl-C leaves the run going; the same command picks it up again.
 
-    Example: `slipway run churn --data .slipway/sample/churn-6000-7 --family logistic_regression`
+    Example: `slipway run churn --data .slipway/sample/churn-6000-7 --family logistic_regression --set C=0.5`
     """
-    place: Path | str = data if data.startswith("s3://") else Path(data)
+    options = {"data": data, "family": family, "experiment": experiment_id, "again": again, "reason": reason}
+    if stage is not None:
+        alone(model, stage, of, options, config, set_ or [], env, json_)
+        return
+    said = run_file.read(config, options, set_ or [])
+    if said.data is None:
+        raise typer.BadParameter("what to train on is missing: give --data PLACE, or `data:` in --config FILE.")
+    place: Path | str = said.data if said.data.startswith("s3://") else Path(said.data)
     with showing_steps() as steps:
-        version = platform(env).run(model, place, family=family, reason=reason, again=again, steps=steps)
+        version = platform(env).run(
+            model, place, family=said.family, hyperparameters=said.hyperparameters, experiment=said.experiment,
+            reason=said.reason, again=said.again, steps=steps,
+        )  # fmt: skip
     text = (
         f"version {version.version} is registered and {version.approval}\nnext: slipway gates {model} {version.version}"
     )
     show(version, text, json_)
+
+
+def alone(
+    model: str,
+    stage: str,
+    of: str,
+    options: dict[str, str | None],
+    config: Path | None,
+    settings: list[str],
+    env: str,
+    json_: bool,
+) -> None:
+    """One stage of an earlier run, once more."""
+    given = [f"--{name}" for name in ("data", "family", "again") if options[name] is not None]
+    given += ["--config"] if config is not None else []
+    given += ["--set"] if settings else []
+    if given:
+        raise typer.BadParameter(
+            f"--stage repeats an earlier run, whose data and settings it takes; {', '.join(given)} would change them. "
+            "Leave them out, or leave --stage out for a whole run."
+        )
+    with showing_steps() as steps:
+        done = platform(env).run_stage(model, stage, of=of, reason=options["reason"] or "asked for", steps=steps)
+    lines = [f"{done.step} of run {done.of} ran once more, as {done.run}; nothing was registered."]
+    show(done, "\n".join([*lines, *(f"{name}: {place}" for name, place in done.places.items())]), json_)
 
 
 def runs(

@@ -99,7 +99,7 @@ def showing_steps() -> Iterator[Callable[[list[Step]], None]]:
             shown = Table(box=None, pad_edge=False, show_header=False)
             for step in steps:
                 took = (step.ended - step.started).total_seconds() if step.started and step.ended else None
-                spent = "cached" if step.cached else "" if took is None else f"{took:.0f} s"
+                spent = "cached" if step.cached else f"{took:.0f} s" if took else ""  # a stepped clock stands meanwhile
                 shown.add_row(SIGNS.get(step.status, " "), step.name, spent, step.reason)
             live.update(shown)
 

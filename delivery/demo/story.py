@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -34,6 +34,14 @@ TERMS = {
     "maturity_hours": 24,
     "minimum_looks": 3,
 }
+# How many customers, from which seed, how far from the first day's world.
+SAMPLES: Mapping[str, tuple[int, int, float]] = {
+    "winter": (4000, 7, 0.0),
+    "today": (6000, 11, 0.0),
+    "export": (4000, 8, 0.0),
+    "spring": (8000, 9, 0.0),
+    "later": (4000, 12, 1.0),
+}
 CANARY = Rollout("canary", percent=30, bake_seconds=2400)
 LINEAR = Rollout("linear", percent=50, bake_seconds=600)
 PATIENCE = 120.0  # real seconds until an update begins to bake
@@ -48,11 +56,18 @@ class Stage:
     telling: Telling
     ana: Platform  # trains, and asks for what she trained to be released
     ben: Platform  # says yes or no
+    drawn: dict[str, Future[Sample]] = field(default_factory=dict)
 
     # Data.
 
-    def sample(self, name: str, *, rows: int, seed: int, drift: float = 0.0) -> Sample:
-        return Sample.draw(self.world.root / "samples" / name / f"{name}.csv", rows=rows, seed=seed, drift=drift)
+    def draw(self, pencil: Executor) -> None:
+        """Have all data drawn, in the order they are asked for, while the platform comes up."""
+        for name, (rows, seed, drift) in SAMPLES.items():
+            place = self.world.root / "samples" / name / f"{name}.csv"
+            self.drawn[name] = pencil.submit(Sample.draw, place, rows=rows, seed=seed, drift=drift)
+
+    def sample(self, name: str) -> Sample:
+        return self.drawn[name].result()
 
     # What people do, told as they do it.
 
@@ -84,7 +99,7 @@ class Stage:
 
     @cached_property
     def today(self) -> Sample:
-        return self.sample("today", rows=6000, seed=11)
+        return self.sample("today")
 
     def asked(self, customers: Customers) -> str:
         return f"{TOGETHER * customers.asked:,}"
@@ -163,7 +178,7 @@ def comes_up(stage: Stage) -> None:
 
 
 def first_model(stage: Stage) -> None:
-    winter = stage.sample("winter", rows=4000, seed=7)
+    winter = stage.sample("winter")
     winter = winter.mistold(stage.world.root / "samples" / "by-hand" / "winter.csv", 0.3)
     stage.telling.say("the first table was typed in by hand: three answers in ten are wrong")
     version = stage.train(winter, "logistic_regression", "a first model")
@@ -191,7 +206,7 @@ def quiet_evening(stage: Stage) -> None:
 
 
 def bad_canary(stage: Stage) -> None:
-    export = stage.sample("export", rows=4000, seed=8)
+    export = stage.sample("export")
     turned = export.mistold(stage.world.root / "samples" / "turned" / "export.csv", 1.0)
     stage.telling.say(
         "an upstream job now writes yes for no; training and test rows are wrong alike, so nobody notices"
@@ -210,7 +225,7 @@ def bad_canary(stage: Stage) -> None:
 
 
 def week_of_two(stage: Stage) -> None:
-    spring = stage.sample("spring", rows=8000, seed=9)
+    spring = stage.sample("spring")
     version = stage.train(spring, "hist_gradient_boosting", "another family, answers from the books")
     stage.approve(version, "promising: let customers decide")
     customers, terms = stage.customers(), Experiment.from_json(TERMS)
@@ -239,7 +254,7 @@ def promoted(stage: Stage) -> None:
 
 
 def world_moves(stage: Stage) -> None:
-    later = stage.sample("later", rows=4000, seed=12, drift=1.0)
+    later = stage.sample("later")
     stage.nightly_export(later)
     before = stage.newest_run()
     customers = Customers(stage.ana, MODEL, later)
@@ -322,6 +337,8 @@ def refusal(stage: Stage, what: str) -> Iterator[None]:
 
 def play(stage: Stage) -> None:
     """The whole story."""
-    for title, about, chapter in CHAPTERS:
-        with stage.telling.chapter(title, about, stage.calendar.now()):
-            chapter(stage)
+    with ThreadPoolExecutor(1) as pencil:
+        stage.draw(pencil)
+        for title, about, chapter in CHAPTERS:
+            with stage.telling.chapter(title, about, stage.calendar.now()):
+                chapter(stage)

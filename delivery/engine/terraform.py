@@ -124,13 +124,23 @@ class Terraform:
             raise EngineError("the provider refuses the synthesised document:\n" + "\n".join(lines))
 
     def outputs(self) -> dict[str, Any]:
-        found = json.loads(self.run(["output", "-json"]))
-        return {name: each["value"] for name, each in found.items()}
+        return {name: each["value"] for name, each in self.state().get("outputs", {}).items()}
 
     def state(self) -> dict[str, Any]:
         """The whole state as Terraform keeps it; empty when nothing was brought up."""
-        text = self.run(["state", "pull"])
-        return json.loads(text) if text.strip() else {}
+        text = self.kept_here() if self.keeps_here else self.run(["state", "pull"])
+        try:
+            return json.loads(text) if text.strip() else {}
+        except ValueError:
+            raise EngineError(f"the state {self.workplace.state} is damaged: `slipway recover` mends it.") from None
+
+    @property
+    def keeps_here(self) -> bool:
+        """Whether the state is a file beside the work, which is read without starting Terraform."""
+        return "local" in json.loads(self.workplace.document.read_text())["terraform"]["backend"]
+
+    def kept_here(self) -> str:
+        return self.workplace.state.read_text() if self.workplace.state.exists() else ""
 
     def forget(self, addresses: Sequence[str]) -> None:
         """Drop resources from the state without touching the cloud."""

@@ -179,6 +179,8 @@ def prepare_rows(root: Path) -> None:
     with (root / "rows.csv").open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(inputs)
     (root / "outcomes.csv").write_text("inference_id,value\nfirst,no\n")
+    run = {"data": ".slipway/sample/churn-6000-7", "family": "logistic_regression", "experiment": "rehearsal"}
+    (root / "run.yaml").write_text(json.dumps(run))
     metric = {"name": "accuracy", "kind": "rate", "base": 0.8, "minimum_effect": 0.05}
     (root / "spring.yaml").write_text(json.dumps({"name": "spring", "metric": metric}))
 

@@ -58,7 +58,7 @@ SERVING: dict[str, tuple[str, ...]] = {
     "run": (),
     "retrain": (),
     "runs": (),
-    "compare": (),
+    "compare": ("slipway run churn --stage evaluate", "slipway run churn --config run.yaml --set C=0.2"),
     "data tag": (),
     "data list": (),
     "data log": (),
@@ -176,6 +176,23 @@ def test_the_examples_of_commands_that_begin_and_end_work(spare: Any) -> None:
 def test_a_wrong_word_names_the_nearest_right_one(line: str, nearest: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(shlex.split(line)[1:]) in (EXIT["usage"], EXIT["settings"])
     assert nearest in capsys.readouterr().err
+
+
+@pytest.mark.xdist_group("environment")
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("slipway run churn", "give --data PLACE"),
+        ("slipway run churn --data rows.csv --set C", "expected NAME=VALUE"),
+        ("slipway run churn --config absent.yaml", "absent.yaml cannot be read"),
+        ("slipway run churn --stage evalute", "Did you mean 'evaluate'?"),
+        ("slipway run churn --stage evaluate --data rows.csv", "--data would change them"),
+    ],
+)
+def test_a_run_that_cannot_be_says_what_was_expected(checkout: Any, line: str, said: str) -> None:
+    typed = checkout.type(line, expect=None)
+    assert typed.code in (EXIT["usage"], EXIT["failed"])
+    assert said in " ".join(typed.err.split())
 
 
 @pytest.mark.xdist_group("environment")

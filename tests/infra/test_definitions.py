@@ -79,3 +79,24 @@ def test_a_promoted_version_says_where_it_comes_from() -> None:
         "promoted_package": {"Get": "Parameters.Package"},
         "promoted_evidence": {"Get": "Parameters.Evidence"},
     }
+
+
+@pytest.mark.parametrize("pipeline", [training, promotion])
+def test_a_stage_takes_what_another_wrote_from_where_that_one_put_it(pipeline: Any) -> None:
+    """So that one stage alone can be repeated with what an earlier execution made."""
+    read = [
+        each["S3Input"]["S3Uri"]
+        for step in named(pipeline(given())).values()
+        for each in step["Arguments"].get("ProcessingInputs", ())
+    ]
+    assert all(set(each) == {"Get"} for each in read)
+    assert {"Get": "Steps.Snapshot.ProcessingOutputConfig.Outputs['snapshot'].S3Output.S3Uri"} in read
+
+
+def test_what_is_said_of_one_execution_reaches_every_stage() -> None:
+    steps = named(training(given()))
+    assert steps["Train"]["Arguments"]["HyperParameters"]["overrides"] == {"Get": "Parameters.Overrides"}
+    assert steps["Train"]["Arguments"]["Environment"] == {"MLFLOW_EXPERIMENT_NAME": {"Get": "Parameters.Experiment"}}
+    for stage in ("Snapshot", "Validate", "Evaluate", "Explain"):
+        arguments = steps[stage]["Arguments"]["AppSpecification"]["ContainerArguments"]
+        assert arguments[arguments.index("--overrides") + 1] == {"Get": "Parameters.Overrides"}

@@ -53,3 +53,20 @@ def test_options_of_the_command_line_are_hyperparameters() -> None:
         hyperparameters_of(["--target"])
     with pytest.raises(ValueError, match="'left' is no option"):
         hyperparameters_of(["left"])
+
+
+@pytest.mark.parametrize("text", ['{"max_iter": 50, "seed": "7"}', '"{\\"max_iter\\": 50, \\"seed\\": 7}"'])
+def test_what_is_said_of_one_execution_goes_over_its_own_hyperparameters(text: str) -> None:
+    settings = read_settings({"target": "left", "max_iter": "20", "overrides": text})
+    assert (settings.target, settings.seed, settings.of_family["max_iter"]) == ("left", 7, 50)
+
+
+@pytest.mark.parametrize("text", ["max_iter=50", "[1]", "7"])
+def test_overrides_that_are_no_json_object_are_refused(text: str) -> None:
+    with pytest.raises(HyperparameterError, match="expected an object of hyperparameters as JSON"):
+        read_settings({"overrides": text})
+
+
+def test_a_misspelt_override_is_named_like_any_other() -> None:
+    with pytest.raises(HyperparameterError, match=r"unknown hyperparameter 'max_itr'\. Did you mean 'max_iter'\?"):
+        read_settings({"overrides": '{"max_itr": 50}'})

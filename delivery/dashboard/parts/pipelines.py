@@ -15,6 +15,7 @@ from monitoring.report.page import BAD, BEFORE, GOOD, figure, number, table, tex
 
 TITLE, PLACE, WIDE = "Pipelines", 30, True
 RUNS = 12
+STOOD = '<p class="empty">The environment\'s clock stood still while it ran: its steps took none of its time.</p>'
 MOODS = {"Succeeded": "good", "Failed": "bad", "Executing": "unsure", "Stopped": "bad"}
 COLOURS = {"Succeeded": GOOD, "Failed": BAD}
 
@@ -68,6 +69,8 @@ def used(look: Look, step: Step) -> Used:
     cluster = machines(look.client("sagemaker"), kind, step.facts[kind]["Arn"].rpartition("/")[2])
     count, machine = cluster["InstanceCount"], cluster["InstanceType"]
     here = Used(step, f"{count} of {machine}", seconds)
+    if not seconds:
+        return here
     try:
         return replace(here, usd=count * seconds / 3600 * price(look.names.region, "job", machine).usd)
     except PriceError:
@@ -101,7 +104,14 @@ def pipeline(found: Shown) -> str:
 def words(used_: Used) -> str:
     if used_.step.cached:
         return "cached"
-    return f"{used_.seconds:.0f} s" if used_.step.ended else used_.step.status.lower()
+    return spent(used_) if used_.step.ended else used_.step.status.lower()
+
+
+def spent(used_: Used) -> str:
+    """How long it took; of a step during which the environment's clock stood still, that it ended is all there is."""
+    if used_.step.started == used_.step.ended:
+        return used_.step.status.lower()
+    return f"{used_.seconds:.0f} s"
 
 
 def timeline(found: Shown) -> str:
@@ -109,8 +119,8 @@ def timeline(found: Shown) -> str:
     import plotly.graph_objects as go
 
     timed = [each for each in found.steps if each.step.started]
-    if not timed:
-        return ""
+    if not any(each.seconds for each in timed):
+        return STOOD if timed else ""
     began = min(each.step.started for each in timed if each.step.started)
     drawn = go.Figure(layout={"margin": {"l": 80}, "xaxis": {"title": "seconds"}, "yaxis": {"autorange": "reversed"}})
     drawn.add_trace(
@@ -127,17 +137,13 @@ def timeline(found: Shown) -> str:
 
 def resources(found: Shown) -> str:
     """What the newest run used, and what that costs where instances are real."""
-    rows = [
-        [text(each.step.name), text(each.machine), f"{each.seconds:.0f} s", money(each.usd)]
-        for each in found.steps
-        if each.machine
-    ]
-    known = [each.usd for each in found.steps if each.usd is not None]
-    if not rows:
+    jobs = [each for each in found.steps if each.machine]
+    if not jobs:
         return ""
-    rows.append(
-        ["together", "", f"{sum(each.seconds for each in found.steps if each.machine):.0f} s", money(sum(known))]
-    )
+    rows = [[text(each.step.name), text(each.machine), spent(each), money(each.usd)] for each in jobs]
+    if any(each.seconds for each in jobs):
+        together = f"{sum(each.seconds for each in jobs):.0f} s"
+        rows.append(["together", "", together, money(sum(each.usd for each in jobs if each.usd is not None))])
     return table(["step", "machines", "time", "cost on AWS"], rows, f"What the newest run of {found.name} used")
 
 
