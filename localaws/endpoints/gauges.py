@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from localaws.endpoints.instance import Instance
@@ -14,23 +15,44 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 MEMORY = os.sysconf("SC_PHYS_PAGES") * PAGE
 
 
+AT_LEAST = 1.0  # real seconds between two readings: a clock that hurries has minutes of milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An instance at one real instant: processor seconds so far, and both shares in percent."""
+
+    at: float
+    processor: float
+    busy: float = 0.0
+    memory: float = 0.0
+
+
 class Gauges:
     """Publishes `/aws/sagemaker/Endpoints` for all variants."""
 
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
-        self._seen: dict[str, tuple[float, float]] = {}  # instance -> real time, processor seconds
+        self._seen: dict[str, Reading] = {}
 
     def measure(self) -> None:
         variants = [v for live in self._endpoints.all() for fleet in list(live.fleets) for v in fleet.everyone]
         for variant in variants:
             for instance in variant.instances:
-                processor, memory = usage(instance)
-                now = time.monotonic()
-                then, before = self._seen.get(instance.id, (instance.born, 0.0))
-                self._seen[instance.id] = (now, processor)
-                variant.meter.instance("CPUUtilization", 100 * max(processor - before, 0.0) / max(now - then, 1e-3))
-                variant.meter.instance("MemoryUtilization", 100 * memory / MEMORY)
+                reading = self._read(instance)
+                variant.meter.instance("CPUUtilization", reading.busy)
+                variant.meter.instance("MemoryUtilization", reading.memory)
+
+    def _read(self, instance: Instance) -> Reading:
+        """How it is now, or how it was a moment ago."""
+        now, before = time.monotonic(), self._seen.get(instance.id)
+        if before is not None and now - before.at < AT_LEAST:
+            return before
+        processor, memory = usage(instance)
+        since, spent = (before.at, before.processor) if before else (instance.born, 0.0)
+        busy = 100 * max(processor - spent, 0.0) / max(now - since, 1e-3)
+        reading = self._seen[instance.id] = Reading(now, processor, busy, 100 * memory / MEMORY)
+        return reading
 
 
 def usage(instance: Instance) -> tuple[float, float]:
