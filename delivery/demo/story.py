@@ -174,7 +174,6 @@ def comes_up(stage: Stage) -> None:
     stage.telling.say(
         f"buckets, keys, roles, registry, pipelines, schedules, topics and alarms of '{told.environment}' stand"
     )
-    stage.telling.expect(stage.ana.preview().plan.is_empty, "a preview finds nothing left to do")
 
 
 def first_model(stage: Stage) -> None:
