@@ -35,6 +35,7 @@ KINDS = {
     "NamingError": "settings",
     "TagError": "settings",
     "PriceError": "settings",
+    "RunFileError": "settings",
     "RefusedError": "refused",
     "LockedError": "locked",
     "NoEngineError": "no_engine",

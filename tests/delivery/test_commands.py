@@ -191,7 +191,7 @@ def test_a_wrong_word_names_the_nearest_right_one(line: str, nearest: str, capsy
 )
 def test_a_run_that_cannot_be_says_what_was_expected(checkout: Any, line: str, said: str) -> None:
     typed = checkout.type(line, expect=None)
-    assert typed.code in (EXIT["usage"], EXIT["failed"])
+    assert typed.code in (EXIT["usage"], EXIT["settings"], EXIT["failed"])
     assert said in " ".join(typed.err.split())
 
 
