@@ -363,10 +363,11 @@ class Execution:
         self._count("ExecutionStarted")
         while True:
             self._changed.clear()
-            if not self._failed() and not self.stopped:
-                for step in self._ready():
-                    self._begin(step)
-            if not self._active:
+            going = bool(self._active)  # asked first: a step that ends from here on wakes this loop again
+            ready = [] if self._failed() or self.stopped else self._ready()
+            for step in ready:
+                self._begin(step)
+            if not ready and not going:
                 break
             self._changed.wait()
         self._end()
