@@ -24,7 +24,7 @@ FIRST = "Steps.Snapshot.ProcessingOutputConfig.Outputs['report'].S3Output.S3Uri"
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     work = tmp_path_factory.mktemp("aws")
-    running = start(Settings(containers=IMAGES, work=work, interpreter=Path(sys.executable)))
+    running = start(Settings(containers=IMAGES, work=work, interpreter=sys.executable))
     yield running
     running.stop()
 
