@@ -151,3 +151,24 @@ def test_the_evidence_is_that_of_a_normal_law_weighed_by_earlier_looks() -> None
         np.testing.assert_allclose(found.log_likelihood[look], expected, atol=1e-9)
     assert (found.log_likelihood[0] == 0).all()
     assert (found.log_likelihood[1] != 0).any()
+
+
+def test_several_experiments_at_once_are_judged_as_each_alone() -> None:
+    rng = np.random.default_rng(8)
+
+    def both(shift: float) -> list[Moments]:
+        x = [rng.normal(size=100) for _ in range(12)]
+        y = [0.5 * each + rng.normal(shift, size=100) for each in x]
+        halves = (slice(0, 40), slice(40, 100))
+        return [looks_of([each[half] for each in y], [each[half] for each in x]) for half in halves]
+
+    alone = [both(0.0), both(0.3)]
+    sides = [
+        Moments(*(np.stack([getattr(pair[side], name) for pair in alone]) for name in vars(alone[0][side])))
+        for side in (0, 1)
+    ]
+    together = mean_differences(*sides).evidence(GRID)
+    for at, pair in enumerate(alone):
+        each = mean_differences(*pair).evidence(GRID)
+        np.testing.assert_allclose(together.estimate[at], each.estimate)
+        np.testing.assert_allclose(together.log_e_above(0.0)[at], each.log_e_above(0.0))
