@@ -17,11 +17,15 @@ from typing import Any
 import pytest
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
+from typing_extensions import override
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parent
 # CI types these itself; typing them in a test would run the tests in the tests.
 TYPED_BY_CI = {"make setup", "make test", "make up"}
 MINUTES = 5
+# These use one environment, which takes half a minute to bring up.
+ON_ONE_ENVIRONMENT = tuple(f"tests/delivery/test_{name}.py" for name in ("commands", "promotion", "pages"))
 
 
 class ConsoleParser(CodeBlockParser):
@@ -94,10 +98,20 @@ pytest_collect_file = Sybil(
 ).pytest()
 
 
-@pytest.hookimpl(tryfirst=True)
+class ByFile(LoadScopeScheduling):
+    """A file's tests stay with one worker: what they share is made once."""
+
+    @override
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return ON_ONE_ENVIRONMENT[0] if file in ON_ONE_ENVIRONMENT else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What a file's tests share is made once: they stay with one worker. Files that take long begin first."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
+    """Files that take long begin first."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)

@@ -135,13 +135,11 @@ def run_examples(checkout: Any, order: Mapping[str, tuple[str, ...]]) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.xdist_group("environment")
 @pytest.mark.skipif(not (machine.terraform() or machine.pulumi()), reason="`slipway engine` asks for an engine")
 def test_the_examples_of_commands_on_what_serves_work(checkout: Any) -> None:
     run_examples(checkout, SERVING)
 
 
-@pytest.mark.xdist_group("environment")
 def test_the_example_of_a_page_serves_it_until_it_is_stopped(checkout: Any) -> None:
     words = [sys.executable, "-m", "delivery.cli", *shlex.split(example(COMMANDS[UNTIL_STOPPED]))[1:]]
     with subprocess.Popen(words, cwd=checkout.root, stdout=subprocess.PIPE, text=True) as page:
@@ -178,7 +176,6 @@ def test_a_wrong_word_names_the_nearest_right_one(line: str, nearest: str, capsy
     assert nearest in capsys.readouterr().err
 
 
-@pytest.mark.xdist_group("environment")
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -195,7 +192,6 @@ def test_a_run_that_cannot_be_says_what_was_expected(checkout: Any, line: str, s
     assert said in " ".join(typed.err.split())
 
 
-@pytest.mark.xdist_group("environment")
 def test_a_wrong_model_names_the_nearest_right_one(checkout: Any) -> None:
     assert "Did you mean 'churn'?" in checkout.type("slipway models list chrun", expect=EXIT["failed"]).err
 

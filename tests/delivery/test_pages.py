@@ -36,7 +36,6 @@ def lines(page: Path) -> Iterator[str]:
         yield from block.splitlines()
 
 
-@pytest.mark.xdist_group("environment")
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
 def test_what_a_page_says_to_type_works(checkout: Any, page: Path) -> None:
     for line in lines(page):

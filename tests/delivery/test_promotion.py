@@ -19,7 +19,6 @@ from delivery.platform import Platform
 from delivery.promotion import Offer
 from delivery.release import RefusedError
 
-pytestmark = pytest.mark.xdist_group("environment")
 DIGEST, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 
 
