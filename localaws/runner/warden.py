@@ -23,7 +23,7 @@ from localaws.runner.guardian import PACKET, kill_marked
 
 _GUARDIAN = Path(__file__).with_name("guardian.py")
 _START_TIMEOUT = 30.0
-SWEEPS, PAUSE = 5, 0.1  # looks for what a killed guardian left, and real seconds between two of them
+SWEEPS, PAUSE = 4, 0.1  # further looks for what a killed guardian left, and real seconds before each
 _KILLED = 128 + signal.SIGKILL
 
 
@@ -153,13 +153,19 @@ class Warden:
             lost = not self._closed
             self._closed = True
             left = list(self._containers.values())
-        # The guardian is gone. If it was killed, the containers died with it, but what they had started may not have;
-        # what was just starting shows no environment for a moment, so one look is not enough.
-        for _ in range(SWEEPS if lost else 1):
-            kill_marked(self._mark, [int(path.name) for path in Path("/proc").glob("[0-9]*")])
-            time.sleep(PAUSE if lost else 0)
+        self._sweep()
+        for _ in range(SWEEPS if lost else 0):
+            time.sleep(PAUSE)
+            self._sweep()
         for container in left:
             container.failed("the guardian process is gone")
+
+    def _sweep(self) -> None:
+        """End what containers had started: if the guardian was killed they died with it, but that may not have.
+
+        What was just starting shows no environment for a moment, so after a kill one look is not enough.
+        """
+        kill_marked(self._mark, [int(path.name) for path in Path("/proc").glob("[0-9]*")])
 
     def _next(self) -> bytes:
         try:
