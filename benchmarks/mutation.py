@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -26,7 +27,9 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "mutation.json"
 MUTMUT = "mutmut==3.8.1"
 SEED = 20261120
-KILLED = {1, 3, -24, 24, 152, 36, 255, -11, -9}  # how mutmut notes a test that failed, hung or crashed
+FAILED = 1  # how mutmut notes that a test failed
+QUIET = {0, None, 33, 34}  # all passed; not tried; no test comes by; left out
+LONGEST = 180  # seconds that a mistake may take in a process of its own
 
 # A failing example is enough: nobody reads the smallest one here, and looking for it takes minutes.
 PROFILE = """
@@ -143,6 +146,23 @@ def outcomes(folder: Path) -> dict[str, dict[str, int | None]]:
     return {name: codes for name, codes in found.items() if codes}
 
 
+def alone(python: Path, folder: Path, target: Target, mistake: str) -> bool:
+    """Whether the tests notice it in a process of their own; one that never ends is noticed too.
+
+    mutmut forks for every mistake, and a child whose parent had threads may hang or crash for that reason alone.
+    """
+    skipped = ["-k", f"not {target.deselected}"] if target.deselected else []
+    tests = [name for name in target.tests if not name.endswith("conftest.py")]
+    try:
+        ran = subprocess.run(
+            [str(python), "-m", "pytest", "-x", "-q", *skipped, *tests], cwd=folder / "mutants", capture_output=True,
+            env=os.environ | {"MUTANT_UNDER_TEST": mistake}, timeout=LONGEST, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return True
+    return ran.returncode not in {0, 4, 5}  # all passed; told nonsense; found no test
+
+
 def measured(target: Target, work: Path, folder: Path, sample: int | None, children: int) -> dict[str, Any]:
     python, progress = environment(work, target.lock), folder / "progress.log"
     copied(target, folder)
@@ -158,9 +178,13 @@ def measured(target: Target, work: Path, folder: Path, sample: int | None, child
     survivors: list[str] = []
     for name, codes in outcomes(folder).items():
         ended = {key: code for key, code in codes.items() if key in tried}
-        lost = [key for key, code in ended.items() if code not in KILLED]
-        survivors += lost
-        files[name] = {"mistakes": len(codes), "tried": len(ended), "noticed": len(ended) - len(lost)}
+        again = [key for key, code in ended.items() if code != FAILED and code not in QUIET]
+        lost = {key for key, code in ended.items() if code in QUIET}
+        lost |= {key for key in again if not alone(python, folder, target, key)}
+        survivors += sorted(lost)
+        files[name] = {
+            "mistakes": len(codes), "tried": len(ended), "noticed": len(ended) - len(lost), "alone": len(again),
+        }  # fmt: skip
     for key in survivors:
         mutmut(python, folder, "show", key, into=folder / "survivors.diff")
     return {"files": files, "seconds": round(time.monotonic() - began), "seed": SEED, "by": MUTMUT}

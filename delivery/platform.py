@@ -31,6 +31,7 @@ from delivery.environment import Environment
 from delivery.history import DataPast, Past
 from delivery.judgements import DRIFT_SIGNALS, QUALITY_SIGNALS, AlarmState, Judgements, Quality, Window, chosen
 from delivery.ledger import Break, Event, explain
+from delivery.overview import Overview, overview
 from delivery.registry import Version
 from delivery.release import Deploy, Promote, RefusedError, StartExperiment, StartShadow, StopExperiment, decide
 from delivery.runs import Pipeline, Run, RunError, Staged, Step, overrides_of, places_of, stage_step, token_of
@@ -291,6 +292,10 @@ class Platform:
         return self.run(model, store.uri(versions[0][0]), reason=reason, again=now, steps=steps)
 
     # Versions and their evidence.
+
+    def overview(self) -> list[Overview]:
+        """Every model: what serves, and the newest version that could."""
+        return overview(self.environment)
 
     def versions(self, model: str) -> list[Version]:
         return self.environment.registry(model).versions()

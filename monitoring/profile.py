@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -90,7 +90,6 @@ class Profile:
     @classmethod
     def empty(cls, layout: Layout) -> Self:
         width, paired = len(layout.columns), len(layout.paired)
-        categories = [i for i, column in enumerate(layout.columns) if isinstance(column, CategoryColumn)]
         return cls(
             layout=layout,
             rows=0,
@@ -104,8 +103,8 @@ class Profile:
             minimum=np.full(width, np.inf),
             maximum=np.full(width, -np.inf),
             products=np.zeros((paired, paired), np.int64),
-            levels={i: np.zeros(len(_category(layout, i).levels), np.int64) for i in categories},
-            unseen={i: Names() for i in categories},
+            levels={i: np.zeros(len(_category(layout, i).levels), np.int64) for i in _categories(layout)},
+            unseen={i: Names() for i in _categories(layout)},
         )
 
     def merge(self, other: Profile) -> Profile:
@@ -225,6 +224,10 @@ def _or_infinite(given: Iterable[float | None], default: float) -> Floats:
     return np.array([default if value is None else value for value in given], np.float64)
 
 
+def _categories(layout: Layout) -> list[int]:
+    return [i for i, column in enumerate(layout.columns) if isinstance(column, CategoryColumn)]
+
+
 def _category(layout: Layout, column: int) -> CategoryColumn:
     found = layout.columns[column]
     if not isinstance(found, CategoryColumn):
@@ -244,27 +247,24 @@ def count(frame: pl.DataFrame, layout: Layout, threads: int | None = None) -> Pr
     """The profile of a frame; a column it lacks counts as missing in every row."""
     workers = min(threads or os.cpu_count() or 1, max(frame.height // (2 * BLOCK), 1))
     numeric = [_series(frame, column) for column in layout.columns if isinstance(column, NumericColumn)]
-    shares = [range(i, _blocks(frame.height), workers) for i in range(workers)]
+    blocks = iter(range(0, frame.height, BLOCK))  # of all workers together: who is free takes the next
     # Our own threads share the rows; threads of BLAS inside them would only wait for each other.
     with _blas().limit(limits=1, user_api="blas"):
-        categories = _threads().submit(_count_categories, frame, layout)
-        numbers = [_threads().submit(_count_numbers, numeric, frame.height, layout, share) for share in shares]
-        return merged([*(each.result() for each in numbers), categories.result()], layout)
+        levels = {i: _threads().submit(_count_levels, frame, _category(layout, i)) for i in _categories(layout)}
+        numbers = [_threads().submit(_count_numbers, numeric, frame.height, layout, blocks) for _ in range(workers)]
+        known = _with_levels(frame, layout, {i: each.result() for i, each in levels.items()})
+        return merged([known, *(each.result() for each in numbers)], layout)
 
 
 @cache
 def _threads() -> ThreadPoolExecutor:
     """Kept for good: every new thread would get a share of the heap of its own, which is never given back."""
-    return ThreadPoolExecutor((os.cpu_count() or 1) + 1, "count")
+    return ThreadPoolExecutor(os.cpu_count() or 1, "count")
 
 
 @cache
 def _blas() -> ThreadpoolController:
     return ThreadpoolController()
-
-
-def _blocks(rows: int) -> int:
-    return -(-rows // BLOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,49 +288,55 @@ def _series(frame: pl.DataFrame, column: NumericColumn) -> _Readable:
     return _Readable(values, values.null_count() - given.null_count() - blank)
 
 
-def _count_numbers(given: list[_Readable], height: int, layout: Layout, blocks: range) -> Profile:
+def _count_numbers(given: list[_Readable], height: int, layout: Layout, blocks: Iterator[int]) -> Profile:
+    """The numbers of the blocks that this call gets hold of, each named by its first row."""
+    empty = Profile.empty(layout)
     columns = [(i, c) for i, c in enumerate(layout.columns) if isinstance(c, NumericColumn)]
     place = {column: slot for slot, column in enumerate(layout.paired)}
     scores = np.zeros((len(layout.paired), BLOCK), np.float32)
     tallies = [Tally(column) for _, column in columns]
     products = np.zeros((len(layout.paired),) * 2, np.int64)
-    for block in blocks:
-        start = block * BLOCK
+    rows, unreadable = 0, empty.unreadable
+    for start in blocks:
         size = min(BLOCK, height - start)
+        rows += size
+        if not start:  # known of whole columns: said once, with the first rows
+            unreadable[[i for i, _ in columns]] = [readable.unreadable for readable in given]
         for (i, _), readable, tally in zip(columns, given, tallies, strict=True):
             tally.add(readable.values.slice(start, size).to_numpy(), scores[place[i], :size] if i in place else None)
         for first in range(0, size, SCORED):
             part = scores[:, first : min(first + SCORED, size)]
             products += (part @ part.T).astype(np.int64)
-    empty = Profile.empty(layout)
     sums, squares = list(empty.sums), list(empty.squares)
-    for (i, _), readable, tally in zip(columns, given, tallies, strict=True):
+    for (i, _), tally in zip(columns, tallies, strict=True):
         empty.cells[i] = tally.cells
         empty.missing[i], empty.infinite[i] = tally.missing, tally.infinite
         empty.fractional[i] = tally.fractional
-        empty.unreadable[i] = readable.unreadable if blocks.start == 0 else 0
         empty.minimum[i], empty.maximum[i] = tally.minimum, tally.maximum
         sums[i], squares[i] = tally.total, tally.squares
-    rows = sum(min(BLOCK, height - block * BLOCK) for block in blocks)
     return replace(empty, rows=rows, sums=tuple(sums), squares=tuple(squares), products=products)
 
 
-def _count_categories(frame: pl.DataFrame, layout: Layout) -> Profile:
+def _with_levels(frame: pl.DataFrame, layout: Layout, found: Mapping[int, tuple[Counts, Names, int] | None]) -> Profile:
+    """The profile of the categories alone; it counts no rows, which those of the numbers do."""
     empty = Profile.empty(layout)
     levels, unseen = dict(empty.levels), dict(empty.unseen)
-    for i in empty.levels:
-        column = _category(layout, i)
-        if column.name not in frame.columns:
+    for i, counted in found.items():
+        if counted is None:
             empty.missing[i] = frame.height
             continue
-        levels[i], unseen[i], empty.missing[i] = _count_levels(frame[column.name], column)
-        empty.cells[i] += np.bincount(column.cell_of_level, weights=levels[i], minlength=CELLS).astype(np.int64)
+        levels[i], unseen[i], empty.missing[i] = counted
+        cell_of_level = _category(layout, i).cell_of_level
+        empty.cells[i] += np.bincount(cell_of_level, weights=levels[i], minlength=CELLS).astype(np.int64)
         empty.cells[i, UNSEEN] = frame.height - int(empty.missing[i]) - int(levels[i].sum())
     return replace(empty, levels=levels, unseen=unseen)
 
 
-def _count_levels(given: pl.Series, column: CategoryColumn) -> tuple[Counts, Names, int]:
+def _count_levels(frame: pl.DataFrame, column: CategoryColumn) -> tuple[Counts, Names, int] | None:
     """Rows per known level, the unseen levels by name, and the missing rows (an empty text is missing)."""
+    if column.name not in frame.columns:
+        return None
+    given = frame[column.name]
     found = given.rename("level").value_counts(name="rows")
     names = found["level"].cast(pl.String)
     absent = names.is_null() | (names == "").fill_null(value=False)

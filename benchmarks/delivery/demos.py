@@ -13,10 +13,12 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from pathlib import Path
 from stacks.settings import ROOT
 
 SLIPWAY = [sys.executable, "-m", "delivery.cli", "demo", "--json"]
+FOLDER = ROOT / ".slipway" / "demo"
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLACE = re.compile(r"(<!-- demo: begin -->\n).*(<!-- demo: end -->)", re.DOTALL)
 
@@ -42,7 +45,10 @@ def play() -> Play:
     ran = subprocess.run(SLIPWAY, cwd=ROOT, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - began
     if ran.returncode != 0:
-        return Play(False, seconds, ran.stderr.strip().splitlines()[-1] if ran.stderr.strip() else "it said nothing")
+        kept = Path(tempfile.mkdtemp(prefix="slipway-demo-"))
+        shutil.copytree(FOLDER, kept, dirs_exist_ok=True, symlinks=True, ignore_dangling_symlinks=True)
+        (kept / "said.txt").write_text(ran.stderr)
+        return Play(False, seconds, f"what it said and left: {kept}")
     return Play(True, seconds, json.loads(ran.stdout)["sockets"]["says"])
 
 
@@ -53,7 +59,7 @@ def kill(after: float) -> list[str]:
     process.send_signal(signal.SIGKILL)
     process.wait()
     end = time.monotonic() + 10
-    while (left := processes_of(ROOT / ".slipway" / "demo")) and time.monotonic() < end:
+    while (left := processes_of(FOLDER)) and time.monotonic() < end:
         time.sleep(0.1)
     return left
 

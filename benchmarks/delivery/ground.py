@@ -120,6 +120,7 @@ class Ground:
     cloud: Cloud
     watched: bool = False
     """Whether the monitor's job runs every hour; it takes seconds of processor each time."""
+    model: str = MODEL
 
     @classmethod
     def open(
@@ -143,7 +144,7 @@ class Ground:
 
     @property
     def endpoint(self) -> str:
-        return self.names.endpoint(MODEL)
+        return self.names.endpoint(self.model)
 
     def bucket(self, purpose: Any) -> str:
         return self.names.bucket(purpose)
@@ -156,18 +157,18 @@ class Ground:
             self.client("s3").create_bucket(Bucket=self.bucket(purpose), **region, **locked)
         key = self.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
         self.client("kms").create_alias(AliasName=self.names.evidence_key_alias, TargetKeyId=key)
-        self.client("sagemaker").create_model_package_group(ModelPackageGroupName=self.names.package_group(MODEL))
+        self.client("sagemaker").create_model_package_group(ModelPackageGroupName=self.names.package_group(self.model))
         name = self.names.parameter("platform")
         self.client("ssm").put_parameter(Name=name, Type="String", Value=json.dumps(self.told()))
         return self
 
     def told(self) -> dict[str, Any]:
         model = {
-            "package_group": self.names.package_group(MODEL),
-            "training_pipeline": self.names.training_pipeline(MODEL),
-            "monitor_pipeline": self.names.monitor_pipeline(MODEL),
+            "package_group": self.names.package_group(self.model),
+            "training_pipeline": self.names.training_pipeline(self.model),
+            "monitor_pipeline": self.names.monitor_pipeline(self.model),
             "endpoint": self.endpoint,
-            "dashboard": self.names.dashboard(MODEL),
+            "dashboard": self.names.dashboard(self.model),
             "alarms": list[str](),
         }
         purposes = ("data", "artifacts", "capture", "outcomes", "evidence")
@@ -183,23 +184,26 @@ class Ground:
             "repositories": {},
             "images": {},
             "topics": {},
-            "models": {MODEL: model},
+            "models": {self.model: model},
             "tracking_arn": None,
         }
 
     # Versions.
 
-    def version(self, number: int, fault: str = "none") -> Package:
-        """Register a version that behaves so, with its artifact, its baseline and a sealed bundle that passes."""
-        content = artifact(number, fault)
+    def version(self, number: int, fault: str = "none", says: str | None = None) -> Package:
+        """Register a version that behaves so, with its artifact, its baseline and a sealed bundle that passes.
+
+        Its answers name it by what it `says`, or by its number.
+        """
+        content = artifact(says or number, fault)
         digest = hashlib.sha256(content).hexdigest()
-        key = f"runs/{MODEL}/{number}/model.tar.gz"
+        key = f"runs/{self.model}/{number}/model.tar.gz"
         s3, bucket = self.client("s3"), self.bucket("artifacts")
         s3.put_object(Bucket=bucket, Key=key, Body=content)
-        s3.put_object(Bucket=bucket, Key=baseline_key(MODEL, digest), Body=baseline())
+        s3.put_object(Bucket=bucket, Key=baseline_key(self.model, digest), Body=baseline())
         image = self.names.image("inference", self.environment.settings.images.inference)
         evidence = Evidence(
-            model=MODEL,
+            model=self.model,
             version=number,
             author="rehearsal",
             made_at=self.environment.now(),
@@ -211,9 +215,9 @@ class Ground:
             metrics={"auc": Measure(value=0.9)},
         )
         bundle = seal(evidence, GATES, self.environment.now(), self.environment.signer)
-        write_bundle(self.environment, MODEL, bundle)
+        write_bundle(self.environment, self.model, bundle)
         made = self.client("sagemaker").create_model_package(
-            ModelPackageGroupName=self.names.package_group(MODEL),
+            ModelPackageGroupName=self.names.package_group(self.model),
             ModelApprovalStatus="Approved",
             InferenceSpecification={
                 "Containers": [{"Image": image, "ModelDataUrl": f"s3://{bucket}/{key}"}],
@@ -427,10 +431,10 @@ def alarm(spec: AlarmSpec) -> dict[str, Any]:
     }
 
 
-def artifact(number: int, fault: str) -> bytes:
-    """model.tar.gz: the same number and fault give the same bytes."""
+def artifact(says: int | str, fault: str) -> bytes:
+    """model.tar.gz: the same name and fault give the same bytes."""
     packed = io.BytesIO()
-    text = json.dumps({"version": number, "fault": fault}).encode()
+    text = json.dumps({"version": says, "fault": fault}).encode()
     with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as tar:
         member = tarfile.TarInfo("behaviour.json")
         member.size = len(text)

@@ -63,13 +63,15 @@ class Callers:
     ground: Ground
     dice: np.random.Generator
     seen: Counter[str] = field(default_factory=Counter)
+    moved: float = 0.0
+    """How far what they ask is from what the baseline knows."""
 
     def ask(self, count: int) -> None:
         host, _, port = self.ground.cloud.url.rpartition("//")[2].partition(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=120)
         path = f"/endpoints/{self.ground.endpoint}/invocations"
         for _ in range(count):
-            body = "".join(f"{a},{b}\n" for a, b in rows(self.dice, ROWS))
+            body = "".join(f"{a},{b}\n" for a, b in rows(self.dice, ROWS) + self.moved)
             connection.request("POST", path, body.encode(), {"Content-Type": "text/csv", "Authorization": SIGNED})
             answer = connection.getresponse()
             answer.read()

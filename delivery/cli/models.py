@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 from typing import Annotated
 
@@ -26,11 +27,20 @@ def commands(app: typer.Typer) -> None:
 
 
 @models.command("list")
-def list_(model: Model, env: Env = "local", json_: Json = False) -> None:
-    """List the versions, newest first.
+def list_(
+    model: Annotated[str | None, typer.Argument(help="Which model; without it, every model in a line each.")] = None,
+    env: Env = "local",
+    json_: Json = False,
+) -> None:
+    """List the versions, newest first; or every model with what serves.
 
     Example: `slipway models list churn`
     """
+    if model is None:
+        every = platform(env).overview()
+        rows = [["-" if value is None else str(value) for value in astuple(each)] for each in every]
+        show(every, table(["model", "serves", "release", "endpoint", "newest", "approval"], rows), json_)
+        return
     found = platform(env).versions(model)
     rows = [
         [str(each.version), each.approval, f"{each.created:%Y-%m-%d %H:%M}", each.metadata.get("family", ""),

@@ -12,7 +12,6 @@ compares the area with that of 999 Brownian bridges, so it is never below 0.001.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -34,18 +33,22 @@ def measure(pair: Pair) -> Score:
     edges = np.array(column.edges)
     with np.errstate(over="ignore"):
         widths = np.minimum(np.diff(edges) / unit, 1e12)
+    # The gap at an edge moves evenly to that at the next: half of every width counts for either.
+    reach = (np.append(widths, 0.0) + np.append(0.0, widths)) / 2
 
     def area(before: Floats, after: Floats) -> Floats:
-        # The gap at an edge holds until the next; between two edges it moves from one to the other.
-        gaps = np.abs(np.cumsum(after - before, -1))[..., : len(edges)]
-        result: Floats = ((gaps[..., :-1] + gaps[..., 1:]) / 2 * widths).sum(-1)
-        return result
+        return _area(np.cumsum((after - before)[..., : len(edges)], -1), reach)
 
     inside = float(area(*pair.shares))
     moved = abs(pair.table.window.mean(pair.index) - pair.table.baseline.mean(pair.index)) / unit
     value = max(inside, 0.0 if math.isnan(moved) else moved)
     low, high = pair.interval(inside, area)
-    return Score(value, low, max(high, value), _p_value(pair, inside, area))
+    return Score(value, low, max(high, value), _p_value(pair, inside, reach))
+
+
+def _area(gaps: Floats, reach: Floats) -> Floats:
+    result: Floats = np.abs(gaps, out=gaps) @ reach
+    return result
 
 
 @cache
@@ -53,14 +56,16 @@ def noise() -> Floats:
     return np.random.default_rng([SEED, 1]).standard_normal((BRIDGES, CELLS))
 
 
-def _p_value(pair: Pair, value: float, area: Callable[[Floats, Floats], Floats]) -> float:
+def _p_value(pair: Pair, value: float, reach: Floats) -> float:
     rows, others = pair.after.sum(), pair.before.sum()
     if not rows or not others:
         return 1.0
     pool = share(pair.before + pair.after)
-    steps = noise()[:, : len(pool)] * np.sqrt(pool)
-    steps -= pool * steps.sum(-1, keepdims=True)
-    drawn = area(np.zeros_like(steps), steps * math.sqrt(1 / rows + 1 / others))
+    walks = np.cumsum(noise()[:, : len(pool)] * np.sqrt(pool), -1)
+    ends = walks[:, -1:]
+    walks = walks[:, : len(reach)]
+    walks -= np.cumsum(pool)[: len(reach)] * ends  # a bridge: it ends where it began
+    drawn = _area(walks, reach) * math.sqrt(1 / rows + 1 / others)
     return float((1 + (drawn >= value).sum()) / (1 + BRIDGES))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -194,6 +195,12 @@ def test_a_run_that_cannot_be_says_what_was_expected(checkout: Any, line: str, s
 
 def test_a_wrong_model_names_the_nearest_right_one(checkout: Any) -> None:
     assert "Did you mean 'churn'?" in checkout.type("slipway models list chrun", expect=EXIT["failed"]).err
+
+
+def test_without_a_model_the_list_is_of_all_models(checkout: Any) -> None:
+    (line,) = json.loads(checkout.type("slipway models list --json").out)
+    assert line.keys() == {"model", "serves", "release", "endpoint", "newest", "approval"}
+    assert line["model"] == "churn"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
