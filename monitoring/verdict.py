@@ -3,7 +3,8 @@
 Two questions are answered. *Does this window look different?* is for the report: columns are listed under a false
 discovery rate. *Should someone be woken?* is for the alarm: the last 1, 2, 4 ... 128 windows are summed and each sum is
 tested against the reference, and a union bound over columns, tests, spans and the looks of a year keeps the chance of a
-false alarm below the budget, whatever the size of a window.
+false alarm below the budget, whatever the size of a window. What the newer half of a sum does not show is over, and
+raises no alarm again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from monitoring.rare import CELLS as REST
 from monitoring.rare import Rest, rest_of
 
 Status = Literal["quiet", "drift", "not enough data"]
-SPANS = (1, 2, 4, 8, 16, 32, 64, 128)
+SPANS = (1, 2, 4, 8, 16, 32, 64, 128)  # each is the newer half of the next
 HOURS_PER_YEAR = 8760
 
 # How the budget of one column is shared among its tests, and the whole among families of tests.
@@ -294,6 +295,7 @@ def judge(
     decide, bound = Judge(layout, matters), limits(layout, budget)
     causes: dict[tuple[str, ...], Cause] = {}
     rows, effects = 0, np.zeros(len(layout.columns))
+    newer: Findings | None = None
     for span in SPANS:
         if span > len(windows) and span > 1:
             break
@@ -302,9 +304,10 @@ def judge(
         rows = int(total.rows)
         if span == 1:
             effects = found.effect
+        going_on, newer = lasting(found, newer), found
         if rows < budget.minimum_rows:
             continue
-        for cause in _causes(found, layout, bound, span):
+        for cause in _causes(going_on, layout, bound, span):
             if cause.columns not in causes or cause.log_p < causes[cause.columns].log_p:
                 causes[cause.columns] = cause
     role_of = {column.name: column.role for column in layout.columns}
@@ -317,6 +320,14 @@ def judge(
         rows=int(windows[-1].rows),
         effects={column.name: float(effect) for column, effect in zip(layout.columns, effects, strict=True)},
     )
+
+
+def lasting(found: Findings, newer: Findings | None) -> Findings:
+    """What was found in some windows and matters in the newer half of them too; of one window all is new."""
+    if newer is None:
+        return found
+    log_p = np.where(newer.effect >= 1, found.log_p, 0.0)
+    return replace(found, log_p=log_p, pair_log_p=np.where(newer.pair_effect >= 1, found.pair_log_p, 0.0))
 
 
 def _causes(found: Findings, layout: Layout, bound: Limits, span: int) -> list[Cause]:

@@ -20,7 +20,7 @@ from benchmarks.monitoring.false_alarms import HISTORY, spans_of
 from contract.records import Column
 from monitoring.layout import lay_out
 from monitoring.profile import Profile, count
-from monitoring.verdict import Budget, Judge, Limits, Reference, Sums, limits, reference_of, sums_of
+from monitoring.verdict import Budget, Findings, Judge, Limits, Reference, Sums, lasting, limits, reference_of, sums_of
 
 RESULTS = Path(__file__).parent / "results" / "detection.jsonl"
 COLUMNS = 50
@@ -117,8 +117,10 @@ def fired(profiles: list[Profile], reference: Reference, bound: Limits) -> list[
         np.stack([one.products for one in each if one.products is not None]),
     )
     decide, found = Judge(reference.layout), np.zeros(len(profiles), np.bool_)
+    newer: Findings | None = None
     for span in spans_of(series, None)[0]:
-        result = decide.find(span, reference)
+        raw = decide.find(span, reference)
+        result, newer = lasting(raw, newer), raw
         found |= (result.log_p < bound.columns).any(-1) | (result.pair_log_p < bound.pairs)
     return [bool(one) for one in found]
 

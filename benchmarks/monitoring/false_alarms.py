@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.monitoring import world
-from monitoring.verdict import HOURS_PER_YEAR, SPANS, Budget, Findings, Judge, Limits, Reference, Sums, limits
+from monitoring.verdict import HOURS_PER_YEAR, SPANS, Budget, Findings, Judge, Limits, Reference, Sums, lasting, limits
 
 RESULTS = Path(__file__).parent / "results" / "false_alarms.jsonl"
 HISTORY = max(SPANS)
@@ -48,8 +48,10 @@ def alarms(
 ) -> np.typing.NDArray[np.bool_]:
     """At each window of the chunk, whether any span raises the alarm."""
     fired = np.zeros(len(sums[0].rows), np.bool_)
+    newer: Findings | None = None
     for each in sums:
-        found: Findings = decide.find(each, reference)
+        raw = decide.find(each, reference)
+        found, newer = lasting(raw, newer), raw
         over = (found.log_p < bound.columns).any(-1) | (found.pair_log_p < bound.pairs)
         fired |= over & (each.rows >= minimum)
     return fired

@@ -257,7 +257,7 @@ def world_moves(stage: Stage) -> None:
     stage.nightly_export(later)
     before = stage.newest_run()
     customers = Customers(stage.ana, MODEL, later)
-    stage.calendar.to(stage.calendar.at(19, days=1))
+    stage.calendar.to(stage.calendar.at(19, days=2))  # a training of the week before has long cooled down
     stage.live(customers, stage.calendar.at(20), every=TEN_MINUTES, requests=10)
     stage.calendar.on(MINUTE)
     stage.judged()

@@ -101,6 +101,16 @@ def test_a_shift_too_small_for_one_window_is_found_in_their_sum(reference: Refer
     assert found.causes[0].span > 1
 
 
+@pytest.mark.parametrize("after", [1, 3, 7])
+def test_what_is_over_raises_no_alarm_again(reference: Reference, after: int) -> None:
+    """Summed with the windows after it, a wrong hour stays certain for days."""
+    wrong, right = rows(2_000, 90, shift=1.5, predicted=0.5), [rows(2_000, 91 + number) for number in range(after)]
+    assert verdict(reference, wrong).status == "drift"
+    found = verdict(reference, wrong, *right)
+    assert (found.status, found.predictions) == ("quiet", "quiet")
+    assert verdict(reference, *right, wrong).status == "drift"
+
+
 def test_too_few_rows_are_not_enough_data_however_different_they_look(reference: Reference) -> None:
     assert verdict(reference, rows(20, 14, shift=9.0)).status == "not enough data"
 
