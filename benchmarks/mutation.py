@@ -51,7 +51,18 @@ class Target:
     deselected: str = ""
 
 
-DELIVERY = ("contract", "delivery", "infra", "monitoring", "stacks", "slipway", "gates")
+DELIVERY = (
+    "benchmarks",
+    "contract",
+    "delivery",
+    "infra",
+    "localaws",
+    "monitoring",
+    "slipway",
+    "stacks",
+    "gates",
+    "releases",
+)
 TARGETS = {
     "statistics": Target(
         (
@@ -174,6 +185,8 @@ def measured(target: Target, work: Path, folder: Path, sample: int | None, child
     began = time.monotonic()
     mutmut(python, folder, "run", "--max-children", str(children), *chosen, into=progress)
     tried = set(chosen)
+    if all(codes.get(key) is None for codes in outcomes(folder).values() for key in chosen):
+        raise SystemExit(f"mutmut could not run the tests: see {progress}")
     files: dict[str, dict[str, int]] = {}
     survivors: list[str] = []
     for name, codes in outcomes(folder).items():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.release import CHALLENGER, CHAMPION, Package, Release, Releases, Rollout
+from contract.release import CHALLENGER, CHAMPION, SHADOW, Package, Release, Releases, Rollout, Variant
 from delivery.release import (
     TRANSITIONS,
     Command,
@@ -102,6 +105,97 @@ def serving() -> Release:
     return decide(decide(None, Deploy(package(1), Rollout(), 2)), FinishRollout())
 
 
+CANARY, LINEAR = Rollout("canary", 10), Rollout("linear", 20)
+ONE, TWO, THREE = package(1), package(2), package(3)
+# Each command, and what it changes in the release that the one before left; everything else stays as it was.
+LIFE: list[tuple[Command, dict[str, Any]]] = [
+    (FinishRollout(), {"state": "steady", "reason": ""}),
+    (StartShadow(TWO, 1.0), {"shadow": Variant(SHADOW, TWO, 1.0, 1)}),
+    (StopShadow(), {"shadow": None}),
+    (StartShadow(TWO, 0.5), {"shadow": Variant(SHADOW, TWO, 0.5, 1)}),
+    (Scale(CHAMPION, 1), {"variants": (Variant(CHAMPION, ONE, 1.0, 1),)}),
+    (
+        Deploy(TWO, LINEAR),
+        {
+            "state": "rolling", "variants": (Variant(CHAMPION, TWO, 1.0, 1),), "rollout": LINEAR, "previous": ONE,
+            "shadow": None, "reason": "version 1 -> 2",
+        },
+    ),
+    (
+        FailRollout("an alarm"),
+        {
+            "state": "rolled_back", "variants": (Variant(CHAMPION, ONE, 1.0, 1),), "previous": None, "rejected": TWO,
+            "reason": "an alarm",
+        },
+    ),
+    (
+        StartExperiment("spring", THREE, 0.25, 2),
+        {
+            "state": "experiment", "experiment": "spring", "reason": "experiment spring",
+            "variants": (Variant(CHAMPION, ONE, 0.75, 1), Variant(CHALLENGER, THREE, 0.25, 2)),
+        },
+    ),
+    (
+        MoveTraffic({CHAMPION: 0.2, CHALLENGER: 0.6}),
+        {"variants": (Variant(CHAMPION, ONE, 0.2, 1), Variant(CHALLENGER, THREE, 0.6, 2))},
+    ),
+    (
+        Scale(CHALLENGER, 3),
+        {"variants": (Variant(CHAMPION, ONE, 0.2, 1), Variant(CHALLENGER, THREE, 0.6, 3))},
+    ),
+    (
+        Promote(CANARY),
+        {
+            "state": "rolling", "variants": (Variant(CHAMPION, THREE, 1.0, 1),), "rollout": CANARY, "previous": ONE,
+            "rejected": None, "experiment": None, "reason": "promoted by experiment spring",
+        },
+    ),
+    (FinishRollout(), {"state": "steady", "reason": ""}),
+    (
+        StartExperiment("summer", TWO, 1 / 3),
+        {
+            "state": "experiment", "experiment": "summer", "reason": "experiment summer",
+            "variants": (Variant(CHAMPION, THREE, 0.666667, 1), Variant(CHALLENGER, TWO, 1 / 3, 1)),
+        },
+    ),
+    (
+        StopExperiment("no difference"),
+        {
+            "state": "steady", "variants": (Variant(CHAMPION, THREE, 1.0, 1),), "experiment": None,
+            "reason": "no difference",
+        },
+    ),
+    (StartShadow(TWO, 0.1), {"shadow": Variant(SHADOW, TWO, 0.1, 1)}),
+    (
+        Rollback("on call"),
+        {
+            "state": "rolled_back", "variants": (Variant(CHAMPION, ONE, 1.0, 1),), "previous": None, "rejected": THREE,
+            "shadow": None, "reason": "on call",
+        },
+    ),
+    (
+        StartExperiment("autumn", TWO, 0.5),
+        {
+            "state": "experiment", "experiment": "autumn", "reason": "experiment autumn",
+            "variants": (Variant(CHAMPION, ONE, 0.5, 1), Variant(CHALLENGER, TWO, 0.5, 1)),
+        },
+    ),
+    (
+        Rollback("harm"),
+        {"state": "steady", "variants": (Variant(CHAMPION, ONE, 1.0, 1),), "experiment": None, "reason": "harm"},
+    ),
+]  # fmt: skip
+
+
+def test_each_command_of_a_long_life_changes_what_it_says_and_nothing_else() -> None:
+    release = decide(None, Deploy(ONE, CANARY, 2))
+    assert release == Release("rolling", (Variant(CHAMPION, ONE, 1.0, 2),), CANARY, reason="first deployment")
+    for command, changes in LIFE:
+        after = decide(release, command)
+        assert after == dataclasses.replace(release, **changes), command
+        release = after
+
+
 def test_a_second_rollback_is_refused_because_nothing_is_left_to_go_back_to() -> None:
     once = decide(decide(decide(serving(), Deploy(package(2), Rollout())), FinishRollout()), Rollback("bad"))
     assert once.champion.package == package(1)
@@ -146,7 +240,16 @@ def test_promotion_makes_the_challenger_the_champion_and_remembers_the_old_one()
         (Scale(CHAMPION, 0), "expected 1 or more"),
         (MoveTraffic({CHAMPION: 1}), "'move traffic' does not fit state 'steady'"),
         (FinishRollout(), "'finish rollout' does not fit"),
-        (StartShadow(package(2), 0), "expected more than 0"),
+        (StartShadow(package(2), 0), "given a shadow share of 0; expected more than 0, at most 1"),
+        (StartShadow(package(2), 1.5), "given a shadow share of 1.5; expected more than 0, at most 1"),
+        (StartExperiment("e", package(2), 0.0), "given a challenger share of 0.0; expected more than 0"),
+        (StartExperiment("e", package(2), 1.0), "given a challenger share of 1.0; expected more than 0"),
+        (MoveTraffic({CHAMPION: 1}), r"\(it fits: experiment\); the champion serves alone\. Nothing was changed"),
+        (Scale(CHAMPION, 0), "given 0 instances; expected 1 or more. Nothing was changed"),
+        (
+            Deploy(package(2), Rollout(alarms=("errors", "latency"))),
+            "given rollback alarms errors, latency; this endpoint was made with .* Give the same. Nothing",
+        ),
     ],
 )
 def test_a_command_that_does_not_fit_is_refused_with_the_reason(command: Command, reason: str) -> None:
@@ -154,12 +257,26 @@ def test_a_command_that_does_not_fit_is_refused_with_the_reason(command: Command
         decide(serving(), command)
 
 
+def test_an_experiment_waits_until_a_shadow_is_stopped() -> None:
+    shadowed = decide(serving(), StartShadow(package(2)))
+    with pytest.raises(RefusedError, match=r"^a shadow runs: AWS allows it beside one variant only\. Stop it first"):
+        decide(shadowed, StartExperiment("e", package(2), 0.1))
+
+
+def test_scaling_to_one_instance_and_very_small_weights_are_allowed() -> None:
+    trial = decide(serving(), StartExperiment("e", package(2), 0.5))
+    weights = {CHAMPION: 0.01, CHALLENGER: 0.002}
+    moved = decide(decide(trial, Scale(CHAMPION, 1)), MoveTraffic(weights))
+    assert {each.name: each.weight for each in moved.variants} == weights
+    assert moved.champion.instances == 1
+
+
 @pytest.mark.parametrize(
     ("weights", "reason"),
     [
         ({CHAMPION: 1.0}, "no weight given for challenger"),
-        ({CHAMPION: 1.0, CHALLENGER: 0.0, "other": 1.0}, "no variant 'other'"),
-        ({CHAMPION: 0.0, CHALLENGER: 0.0}, "at least one above 0"),
+        ({CHAMPION: 1.0, CHALLENGER: 0.0, "other": 1.0}, "no variant 'other'.* Variants: champion, challenger"),
+        ({CHAMPION: 0.0, CHALLENGER: 0.0}, "given weights that are all 0; expected at least one above 0"),
         ({CHAMPION: -1.0, CHALLENGER: 1.0}, "expected 0 or more"),
         ({CHAMPION: float("nan"), CHALLENGER: 1.0}, "expected 0 or more"),
         ({CHAMPION: float("inf"), CHALLENGER: 1.0}, "expected 0 or more"),
