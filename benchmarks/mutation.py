@@ -4,7 +4,8 @@
     python -m benchmarks.mutation gates --sample 300       a seeded sample of them; its share comes with bounds
 
 mutmut runs in an environment of its own on a copy of what the tests need. Its progress goes to `progress.log`, what was
-not noticed to `survivors.diff`, both in the work folder that is printed; figures go to benchmarks/mutation.json.
+not noticed to `survivors.diff`, both in the work folder that is printed; figures go to benchmarks/mutation.json
+and docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from benchmarks.delivery.tables import write
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "mutation.json"
@@ -212,6 +215,16 @@ def shown(found: dict[str, Any]) -> str:
     )
 
 
+def page(kept: dict[str, Any]) -> str:
+    """Every target's newest figures, for docs/benchmarks.md."""
+    lines = ["| what | possible mistakes | tried | noticed | share |", "| --- | --- | --- | --- | --- |"]
+    for name, each in kept.items():
+        sums = total(each)
+        counts = f"{sums['mistakes']} | {sums['tried']} | {sums['noticed']} | {sums['noticed'] / sums['tried']:.0%}"
+        lines.append(f"| {name} | {counts} |")
+    return "\n".join([*lines, "", f"{MUTMUT.replace('==', ' ')}; seed {SEED}."])
+
+
 def total(found: dict[str, Any]) -> dict[str, int]:
     return {key: sum(each[key] for each in found["files"].values()) for key in ("mistakes", "tried", "noticed")}
 
@@ -227,7 +240,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = args.work / args.target
     found = measured(TARGETS[args.target], args.work, folder, args.sample, args.processes)
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    RESULTS.write_text(json.dumps(dict(sorted((kept | {args.target: found}).items())), indent=1) + "\n")
+    kept = dict(sorted((kept | {args.target: found}).items()))
+    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+    write("mutation", page(kept))
     sys.stdout.write(f"{shown(found)}\nprogress and survivors: {folder}\n")
 
 

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Self
@@ -248,8 +249,7 @@ def count(frame: pl.DataFrame, layout: Layout, threads: int | None = None) -> Pr
     workers = min(threads or os.cpu_count() or 1, max(frame.height // (2 * BLOCK), 1))
     numeric = [_series(frame, column) for column in layout.columns if isinstance(column, NumericColumn)]
     blocks = iter(range(0, frame.height, BLOCK))  # of all workers together: who is free takes the next
-    # Our own threads share the rows; threads of BLAS inside them would only wait for each other.
-    with _blas().limit(limits=1, user_api="blas"):
+    with unthreaded():
         levels = {i: _threads().submit(_count_levels, frame, _category(layout, i)) for i in _categories(layout)}
         numbers = [_threads().submit(_count_numbers, numeric, frame.height, layout, blocks) for _ in range(workers)]
         known = _with_levels(frame, layout, {i: each.result() for i, each in levels.items()})
@@ -260,6 +260,11 @@ def count(frame: pl.DataFrame, layout: Layout, threads: int | None = None) -> Pr
 def _threads() -> ThreadPoolExecutor:
     """Kept for good: every new thread would get a share of the heap of its own, which is never given back."""
     return ThreadPoolExecutor(os.cpu_count() or 1, "count")
+
+
+def unthreaded() -> AbstractContextManager[object]:
+    """Matrix products on the calling thread alone: threads of BLAS would wait for ours, or spin beside what follows."""
+    return _blas().limit(limits=1, user_api="blas")
 
 
 @cache

@@ -20,7 +20,7 @@ import polars as pl
 from contract.records import Column
 from monitoring.bins import CELLS, Floats
 from monitoring.layout import UNSEEN, CategoryColumn, NumericColumn, lay_out
-from monitoring.profile import Profile, count
+from monitoring.profile import Profile, count, unthreaded
 from monitoring.verdict import Judge, Reference, reference_of
 
 Applies = Literal["numbers", "categories", "columns", "table"]
@@ -189,15 +189,16 @@ def simes(p_values: Sequence[float]) -> float:
 
 def measure(table: Table) -> Measured:
     """Every metric, wherever it applies."""
-    columns = {
-        pair.column.name: {
-            metric.name: metric.of_pair(pair)
-            for metric in metrics().values()
-            if metric.of_pair is not None and metric.applies_to(pair.column)
+    with unthreaded():
+        columns = {
+            pair.column.name: {
+                metric.name: metric.of_pair(pair)
+                for metric in metrics().values()
+                if metric.of_pair is not None and metric.applies_to(pair.column)
+            }
+            for pair in table.columns
         }
-        for pair in table.columns
-    }
-    whole = {metric.name: metric.of_table(table) for metric in metrics().values() if metric.of_table is not None}
+        whole = {metric.name: metric.of_table(table) for metric in metrics().values() if metric.of_table is not None}
     return Measured(columns, whole)
 
 

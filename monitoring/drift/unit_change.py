@@ -53,8 +53,9 @@ def _p_value(pair: Pair) -> float:
     scores = np.zeros(len(pair.before))
     scores[: len(column.scores)] = column.scores
     centre = (scores * pair.before).sum() / max(pair.before.sum(), 1)
-    each = [mean_differs(pair.after, pair.before, part, screen=0.0) for part in (scores, (scores - centre) ** 2)]
-    return min(1.0, 2 * float(np.exp(min(float(one) for one in each))))
+    both = np.stack([scores, (scores - centre) ** 2])
+    log_p = mean_differs(np.stack([pair.after] * 2), np.stack([pair.before] * 2), both, screen=0.0)
+    return min(1.0, 2 * float(np.exp(log_p.min())))
 
 
 def _kurtosis(pair: Pair) -> float:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,8 @@ def measure(pair: Pair) -> Score:
     reach = (np.append(widths, 0.0) + np.append(0.0, widths)) / 2
 
     def area(before: Floats, after: Floats) -> Floats:
-        return _area(np.cumsum((after - before)[..., : len(edges)], -1), reach)
+        result: Floats = _area(np.cumsum((after - before)[..., : len(edges)], -1), reach)
+        return result
 
     inside = float(area(*pair.shares))
     moved = abs(pair.table.window.mean(pair.index) - pair.table.baseline.mean(pair.index)) / unit
@@ -46,14 +48,13 @@ def measure(pair: Pair) -> Score:
     return Score(value, low, max(high, value), _p_value(pair, inside, reach))
 
 
-def _area(gaps: Floats, reach: Floats) -> Floats:
-    result: Floats = np.abs(gaps, out=gaps) @ reach
-    return result
+def _area(gaps: Any, reach: Any) -> Any:
+    return np.abs(gaps, out=gaps) @ reach
 
 
 @cache
-def noise() -> Floats:
-    return np.random.default_rng([SEED, 1]).standard_normal((BRIDGES, CELLS))
+def noise() -> np.typing.NDArray[np.float32]:
+    return np.random.default_rng([SEED, 1]).standard_normal((BRIDGES, CELLS)).astype(np.float32)
 
 
 def _p_value(pair: Pair, value: float, reach: Floats) -> float:
@@ -61,11 +62,10 @@ def _p_value(pair: Pair, value: float, reach: Floats) -> float:
     if not rows or not others:
         return 1.0
     pool = share(pair.before + pair.after)
-    walks = np.cumsum(noise()[:, : len(pool)] * np.sqrt(pool), -1)
-    ends = walks[:, -1:]
-    walks = walks[:, : len(reach)]
-    walks -= np.cumsum(pool)[: len(reach)] * ends  # a bridge: it ends where it began
-    drawn = _area(walks, reach) * math.sqrt(1 / rows + 1 / others)
+    # A walk less its own end, shared among the cells: it ends where it began.
+    bridge = np.sqrt(pool)[:, None] * (np.triu(np.ones((len(pool), len(reach)))) - np.cumsum(pool)[: len(reach)])
+    walks = noise()[:, : len(pool)] @ bridge.astype(np.float32)
+    drawn = _area(walks, reach.astype(np.float32)) * math.sqrt(1 / rows + 1 / others)
     return float((1 + (drawn >= value).sum()) / (1 + BRIDGES))
 
 
