@@ -25,7 +25,7 @@ class Overview:
 
 
 def overview(environment: Environment) -> list[Overview]:
-    """Every model that settings name, in their order."""
+    """Every model that is up, by name."""
     releases, models = environment.releases.read().models, environment.outputs.models
     endpoints = statuses(environment)
     with ThreadPoolExecutor(AT_ONCE) as askers:

@@ -149,7 +149,7 @@ def played(hall: Hall) -> list[str]:
     hall.typed("`up` again", "up", "local", "--yes")
     listed = json.loads(hall.typed("`models list` of all", "models", "list", "--json"))
     wrong = [f"{each['model']} is listed as {each}" for each in listed if not served(each)]
-    wrong += [] if [each["model"] for each in listed] == list(hall.models) else ["the list is of other models"]
+    wrong += [] if {each["model"] for each in listed} == set(hall.models) else ["the list is of other models"]
     with hall.timed(f"{REQUESTS} requests to each, one after another"):
         wrong += hall.ask()
     with hall.timed("one tick of the monitor over all"):
