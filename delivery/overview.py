@@ -9,6 +9,7 @@ from typing import Any
 
 from delivery.environment import Environment
 
+TIED = 10  # packages of one instant come in any order
 AT_ONCE = 8  # questions to the registry: SageMaker has no single one about many groups
 
 
@@ -53,6 +54,6 @@ def statuses(environment: Environment) -> dict[str, str]:
 def newest_of(sagemaker: Any, group: str) -> dict[str, Any]:
     """What the registry says in short of a group's newest package."""
     found = sagemaker.list_model_packages(
-        ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
+        ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=TIED
     )
-    return found["ModelPackageSummaryList"][0] if found["ModelPackageSummaryList"] else {}
+    return max(found["ModelPackageSummaryList"], key=lambda each: each["ModelPackageVersion"], default={})
