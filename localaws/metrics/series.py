@@ -1,6 +1,7 @@
 """Where metric data is kept: one series per namespace, name, dimensions and unit; read in clock-aligned periods."""
 
 import bisect
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -50,16 +51,30 @@ class Series:
             yield start, self.buckets[start]
 
     def compact(self, now: float) -> None:
-        """Make old buckets coarser, and forget the oldest."""
-        self.compacted = now
-        old = self.buckets
-        self.starts = list[int]()
-        self.buckets = dict[int, Distribution]()
-        for start, bucket in sorted(old.items()):
-            age = now - start
-            if age < FORGOTTEN:
-                grain = max((fine for limit, fine in RETENTION if age > limit), default=1)
-                self.bucket(start - start % grain).merge(bucket)
+        """Make coarser what became old since the last time, and forget the oldest."""
+        before, self.compacted = self.compacted, now
+        for limit, grain in RETENTION:
+            self._coarsen(before - limit - grain, now - limit, grain)
+        for start in self._take(-math.inf, now - FORGOTTEN):
+            del self.buckets[start]
+
+    def _coarsen(self, begin: float, end: float, grain: int) -> None:
+        """Merge buckets that begin in [begin, end) into ones of that grain."""
+        moved = [(start, self.buckets.pop(start)) for start in self._take(begin, end)]
+        for start, bucket in moved:
+            self.bucket(start - start % grain).merge(bucket)
+
+    def _take(self, begin: float, end: float) -> list[int]:
+        """The starts in [begin, end), which are no longer listed."""
+        low, high = bisect.bisect_left(self.starts, begin), bisect.bisect_left(self.starts, end)
+        taken = self.starts[low:high]
+        del self.starts[low:high]
+        return taken
+
+
+def grain_at(age: float) -> int:
+    """How fine data of an age are kept, in seconds."""
+    return max((grain for limit, grain in RETENTION if age > limit), default=1)
 
 
 class Metrics:
@@ -109,7 +124,7 @@ class Metrics:
         series = units.setdefault(unit, Series(compacted=now))
         if now - series.compacted > HOUR:
             series.compact(now)
-        return series.bucket(moment - moment % resolution)
+        return series.bucket(moment - moment % max(resolution, grain_at(series.compacted - moment)))
 
     def periods(
         self, key: MetricKey, period: int, begin: float, end: float, *, unit: str | None = None, phase: int = 0

@@ -1,6 +1,9 @@
 """Series: namespaces kept apart, clock-aligned periods, retention on the clock."""
 
-from localaws.metrics.series import DAY, HOUR, Metrics, metric_key
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localaws.metrics.series import DAY, HOUR, Metrics, Series, grain_at, metric_key
 from localaws.metrics.statistic import statistic
 
 NOON = 1_767_614_400 // DAY * DAY + 12 * HOUR
@@ -66,6 +69,43 @@ def test_units_can_be_asked_for_or_taken_together() -> None:
     assert metrics.units(LATENCY) == ["Milliseconds", "Seconds"]
     [(_, only)] = metrics.periods(LATENCY, 60, NOON, NOON + 60, unit="Seconds")
     assert only.total == 1
+
+
+def test_late_data_is_kept_as_fine_as_its_age_allows() -> None:
+    hands, metrics = made()
+    metrics.put(LATENCY, [(1, 1)])
+    hands.at += 20 * DAY
+    for second in (1, 2, 70):
+        metrics.put(LATENCY, [(1, 1)], at=NOON + second)
+    assert sums(metrics, 1, NOON, NOON + HOUR) == [(NOON, 4)]
+
+
+@given(st.lists(st.tuples(st.floats(0, 100 * DAY), st.floats(0, 90 * DAY)), max_size=30))
+def test_however_time_passes_every_datum_is_kept_once_and_as_fine_as_its_age_allows(
+    steps: list[tuple[float, float]],
+) -> None:
+    metrics, hands = Metrics(lambda: hands.at), Hands()
+    for passes, late in steps:
+        hands.at += passes
+        metrics.put(LATENCY, [(1, 1)], at=hands.at - late)
+    for series in metrics._series.get(LATENCY, {}).values():
+        assert_compacted(series)
+        kept = [at for at in arrivals(steps) if series.compacted - at < 455 * DAY]
+        assert len(kept) <= sum(bucket.count for bucket in series.buckets.values()) <= len(steps)
+
+
+def arrivals(steps: list[tuple[float, float]]) -> list[float]:
+    """The instants that data were put for."""
+    now, found = float(NOON), list[float]()
+    for passes, late in steps:
+        now += passes
+        found.append(now - late)
+    return found
+
+
+def assert_compacted(series: Series) -> None:
+    assert series.starts == sorted(series.buckets)
+    assert all(start % grain_at(series.compacted - start) == 0 for start in series.starts)
 
 
 def test_old_data_becomes_coarser_and_is_forgotten_as_the_clock_moves() -> None:
