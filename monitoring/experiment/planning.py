@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from monitoring.experiment.evidence import Array, Evidence, Grid, log_sum
 from monitoring.experiment.experiment import Experiment, Guardrail, Metric
@@ -101,7 +101,7 @@ def plan(
 def fixed_size(experiment: Experiment, challenger_share: float, power: float = 0.9) -> int:
     """Requests a z-test needs that looks once, at the end."""
     metric, w = experiment.metric, challenger_share
-    level, reach = norm.isf(experiment.promotion_level), norm.ppf(power)
+    level, reach = -ndtri(experiment.promotion_level), ndtri(power)
     if metric.kind != "rate":
         return math.ceil((level + reach) ** 2 / information(metric, w))
     pooled = (1 - w) * metric.base + w * metric.improved

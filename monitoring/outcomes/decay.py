@@ -20,8 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit
-from scipy.stats import beta
+from scipy.special import betaincinv, expit, logit
 
 from contract.records import RecordError, known_fields
 
@@ -52,7 +51,7 @@ class Misses:
         """The highest miss rate that still goes with these counts (Clopper and Pearson)."""
         if self.misses == self.n:
             return 1.0
-        return float(beta.ppf(1 - BASELINE_LEVEL, self.misses + 1, self.n - self.misses))
+        return float(betaincinv(self.misses + 1, self.n - self.misses, 1 - BASELINE_LEVEL))
 
 
 @dataclass(frozen=True)

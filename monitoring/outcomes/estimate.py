@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
 
 from monitoring.outcomes.measures import CONFIDENCE, FEWEST, Array, Measure, Truth, absent, deviations
 
@@ -33,6 +32,8 @@ class Calibrator:
         if len(chance) < FEWEST:
             return cls((0.0, 1.0), (0.0, 1.0))
         order = np.argsort(chance, kind="stable")
+        from scipy.optimize import isotonic_regression  # slow to import, and only a reference is learned with it
+
         parts = [part for part in np.array_split(order, min(KNOTS, len(order) // 10)) if len(part)]
         given = np.array([chance[part].mean() for part in parts])
         happened = np.array([actual[part].mean() for part in parts])

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
-from scipy.stats import norm, rankdata
+from scipy.special import expit, logit, ndtri
 
 Array = NDArray[np.float64]
 Truth = NDArray[np.bool_]
@@ -43,7 +42,7 @@ def absent(n: int) -> Measure:
 
 def deviations(confidence: float) -> float:
     """How many standard errors the bounds lie from the value."""
-    return float(norm.isf((1 - confidence) / 2))
+    return float(-ndtri((1 - confidence) / 2))
 
 
 def share(hits: int, n: int, confidence: float = CONFIDENCE) -> Measure:
@@ -90,15 +89,20 @@ def f1(predicted: Truth, actual: Truth, confidence: float = CONFIDENCE) -> Measu
     return Measure(value, low, high, n)
 
 
+def share_below(each: Array, others: Array) -> Array:
+    """For each value the share of others that lie below it; an equal one counts half."""
+    ordered = np.sort(others)
+    twice = np.searchsorted(ordered, each) + np.searchsorted(ordered, each, side="right")
+    return np.asarray(twice / (2 * len(others)))
+
+
 def auc(score: Array, actual: Truth, confidence: float = CONFIDENCE) -> Measure:
     """Area under the ROC curve; bounds by DeLong's variance, on the logit scale so that they stay inside 0 and 1."""
     n, m = len(actual), int(actual.sum())
     if m < 2 or n - m < 2:
         return absent(n)
-    ranks = rankdata(score)
     positive, negative = score[actual], score[~actual]
-    above = (ranks[actual] - rankdata(positive)) / (n - m)  # share of negatives below each positive
-    below = 1 - (ranks[~actual] - rankdata(negative)) / m
+    above, below = share_below(positive, negative), 1 - share_below(negative, positive)
     value = float(above.mean())
     error = math.sqrt(float(above.var(ddof=1)) / m + float(below.var(ddof=1)) / (n - m))
     if not 0 < value < 1:
