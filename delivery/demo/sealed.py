@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -16,7 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-UNSHARE = ("unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+# `unshare` heeds no SIGTERM while it waits; it ends with whoever started it, and what it started ends with it.
+UNSHARE = (
+    "setpriv", "--pdeathsig", "KILL",
+    "unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc",
+)  # fmt: skip
 SET_FLAGS, UP = 0x8914, 0x1  # SIOCSIFFLAGS, IFF_UP
 COUNTERS = Path("/proc/net")
 
@@ -41,7 +46,7 @@ class Evidence:
 
 def can_seal() -> bool:
     """Try it: whether a user may depends on the machine, whatever is installed."""
-    if sys.platform != "linux" or shutil.which("unshare") is None:
+    if sys.platform != "linux" or not (shutil.which("unshare") and shutil.which("setpriv")):
         return False
     return subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
 
@@ -49,6 +54,14 @@ def can_seal() -> bool:
 def within(command: Sequence[str]) -> list[str]:
     """The command, sealed off."""
     return [*UNSHARE, *command]
+
+
+def run(command: Sequence[str]) -> int:
+    """Run it sealed off, until it ends or this process does; Ctrl-C is left to the command, which tidies up."""
+    with subprocess.Popen(within(command)) as running:
+        signal.signal(signal.SIGINT, lambda *_: None)
+        code = running.wait()
+    return code if code >= 0 else 128 - code
 
 
 def raise_loopback() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,19 @@ for family, address in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:d
 print(sealed.attempts())
 """)
     assert ran.stdout.split() == ["2"], ran.stderr
+
+
+@NEEDS_SEAL
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_what_ends_the_command_ends_what_plays_sealed_off(how: signal.Signals) -> None:
+    plays = "import time; print('plays', flush=True); time.sleep(600)"
+    starts = f"import sys; from delivery.demo import sealed; sealed.run([sys.executable, '-c', {plays!r}])"
+    with subprocess.Popen([sys.executable, "-c", starts], stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == "plays\n"
+        started.send_signal(how)
+        started.wait(60)
+        assert started.stdout.read() == "", "it ends when the last process that could write to it has ended"
 
 
 def test_a_machine_with_other_interfaces_is_not_called_sealed() -> None:
