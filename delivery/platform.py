@@ -232,7 +232,7 @@ class Platform:
         steps: Steps = silent,
         progress: Callable[[int], None] = silent,
     ) -> Version:
-        """Train, judge on unseen rows and register; the same data and settings again is the same run.
+        """Train, judge on unseen rows and register; the same data and settings again is the same run, unless it failed.
 
         `hyperparameters` go over those of the settings; `experiment` is MLflow's, under which the run is logged.
         """

@@ -50,6 +50,11 @@ class Run:
     def ended(self) -> bool:
         return self.status in ENDED
 
+    @property
+    def failed(self) -> bool:
+        """Whether it ended without success: it failed, or somebody or something stopped it."""
+        return self.ended and self.status != "Succeeded"
+
 
 @dataclass(frozen=True, slots=True)
 class Staged:
@@ -70,7 +75,18 @@ class Pipeline:
     wait: Callable[[], None]
 
     def start(self, parameters: Mapping[str, str], token: str) -> Run:
-        """Start a run; the same token again is the same run, so a lost answer starts nothing twice."""
+        """Start a run; the same token again is the same run, so a lost answer starts nothing twice.
+
+        Unless that run has ended without success: then the token goes on from its id, and the request starts anew.
+        """
+        over = {run.id for run in self.runs() if run.failed}
+        run = self.begin(parameters, token)
+        while run.id in over:
+            run = self.begin(parameters, next_token(token, run))
+        return run
+
+    def begin(self, parameters: Mapping[str, str], token: str) -> Run:
+        """The run of a token: a new one, or the one that it started before."""
         answer = self.sagemaker.start_pipeline_execution(
             PipelineName=self.name,
             ClientRequestToken=token,
@@ -164,7 +180,7 @@ class Pipeline:
         steps: list[Step] = []
         for seen, steps in self.watch(run):
             tell(steps)
-            if seen.ended and seen.status != "Succeeded":
+            if seen.failed:
                 raise RunError(failure(seen, steps))
         return steps
 
@@ -213,3 +229,8 @@ def token_of(pipeline: str, parameters: Mapping[str, str], again: str) -> str:
     """The same request has the same token, so that asking twice after a lost answer starts one run."""
     text = "\n".join([pipeline, again, *(f"{name}={value}" for name, value in sorted(parameters.items()))])
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def next_token(token: str, failed: Run) -> str:
+    """The token of the same request after a run of it that failed: everybody who repeats it then gets the same."""
+    return hashlib.sha256(f"{token}\n{failed.id}".encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""One stage of an earlier run, once more: on an embedded AWS, with a container of a few lines."""
+"""Runs are started, found again and repeated by stage: on an embedded AWS, with a container of a few lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from delivery.runs import Pipeline, Run, places_of
+from delivery.runs import Pipeline, Run, RunError, places_of
 from localaws.app import App, start
 from localaws.plane import Settings
 
@@ -93,3 +93,26 @@ def test_a_stage_runs_alone_with_what_the_run_before_it_made_and_was_told(pipeli
 
 def test_only_jobs_are_stages(pipeline: Pipeline) -> None:
     assert pipeline.step_names() == ["Snapshot", "Evaluate"]
+
+
+def test_a_repeated_request_finds_its_run_and_starts_anew_only_after_a_failed_one(
+    client: Callable[[str], Any], pipeline: Pipeline
+) -> None:
+    definition = {"Version": "2020-12-01", "Steps": [step("Snapshot", "s3://flow/late/")]}
+    del definition["Steps"][0]["Arguments"]["Environment"]
+    role = "arn:aws:iam::123456789012:role/pipelines"
+    pipeline.sagemaker.create_pipeline(PipelineName="late", PipelineDefinition=json.dumps(definition), RoleArn=role)
+    late = Pipeline(pipeline.sagemaker, "late", lambda: None)
+    for _ in range(2):  # the data are not there yet
+        with pytest.raises(RunError, match="failed in step Snapshot"):
+            late.finish(late.start({}, "b" * 32))
+    client("s3").put_object(Bucket="flow", Key="late/a.csv", Body=b"1,2\n")
+    running = late.start({}, "b" * 32)
+    assert late.start({}, "b" * 32).id == running.id
+    late.finish(running)
+    assert len(late.runs()) == 3
+    other = late.start({}, "c" * 32)
+    pipeline.sagemaker.stop_pipeline_execution(PipelineExecutionArn=other.arn, ClientRequestToken="d" * 32)
+    *_, (last, _) = late.watch(other)
+    assert last.failed
+    assert late.start({}, "b" * 32).id == running.id  # what became of another request changes nothing
