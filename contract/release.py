@@ -16,6 +16,8 @@ from contract.records import RecordError, known_fields
 State = Literal["steady", "rolling", "experiment", "rolled_back"]
 Strategy = Literal["all-at-once", "blue-green", "canary", "linear"]
 
+LONGEST_BAKE_SECONDS = 3600  # what SageMaker waits at most, after a step and before it takes the old fleet away
+
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 SHADOW = "shadow"
@@ -84,6 +86,12 @@ class Rollout:
             raise RecordError(f"rollout strategy is '{self.strategy}', expected one of {', '.join(get_args(Strategy))}")
         if self.strategy in ("canary", "linear") and not 1 <= self.percent <= 50:
             raise RecordError(f"rollout percent is {self.percent}, expected 1 to 50: AWS shifts at most half at once")
+        for name in ("bake_seconds", "termination_wait_seconds"):
+            if not 0 <= getattr(self, name) <= LONGEST_BAKE_SECONDS:
+                raise RecordError(
+                    f"rollout {name} is {getattr(self, name)}, expected 0 to {LONGEST_BAKE_SECONDS}: "
+                    "AWS waits at most an hour"
+                )
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self) | {"alarms": list(self.alarms)}

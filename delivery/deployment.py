@@ -130,17 +130,21 @@ class Deployment:
         return self.environment.releases.read().models.get(self.model)
 
     @contextmanager
-    def changing(self) -> Iterator[Release | None]:
-        """The settled release, its live weights and counts in it, held against other commands."""
+    def changing(self, command: Command | None = None) -> Iterator[Release | None]:
+        """The settled release, its live weights and counts in it, held against other commands.
+
+        A first deployment that never served is not tried once more before another takes its place.
+        """
         with self.environment.releases.changing():
             release = self.release()
             if release is not None:
                 self.resume(release)
-                release = self.settle(release)
+                if not isinstance(command, Deploy) or not self.never_served(release):
+                    release = self.settle(release)
             yield release
 
     def carry_out(self, command: Command, inputs: Mapping[str, str]) -> Release:
-        with self.changing() as before:
+        with self.changing(command) as before:
             return self.settle(self.keep(decide(before, command), command, inputs))
 
     def keep(self, release: Release, command: Command, inputs: Mapping[str, str]) -> Release:
@@ -169,8 +173,10 @@ class Deployment:
         if release.state == "rolled_back":
             release = self.returned(release, wanted)
         live = self.reach(release, wanted)
-        if live.config != wanted:
-            return self.fallen_back(release, live, wanted)
+        if went_back(release, live, wanted):
+            return self.fallen_back(release, live)
+        if live.config != wanted or not live.serves:
+            raise DeploymentError(unreached(self.model, release, live, wanted))
         release = with_live(release, live)
         if release.state == "rolling":
             return self.keep(decide(release, FinishRollout()), FinishRollout(), {})
@@ -180,30 +186,51 @@ class Deployment:
     def returned(self, release: Release, wanted: str) -> Release:
         """A rollback that was begun is finished without any engine, as it would have been."""
         live = self.live()
-        if live is None or live.config == wanted or not self.config_exists(wanted):
+        if live is None or live.failed or live.config == wanted or not self.config_exists(wanted):
             return release
         self.tell(f"{self.model} is to be rolled back to {wanted}: serving it")
         return self.go_back(release, live)
 
     def reach(self, release: Release, wanted: str) -> Live:
         """Wait for a change that is under way; where none leads to the release, bring the environment up once."""
-        live = self.live()
-        if live is not None and not live.settled:
-            self.tell(f"a change to {live.pending_config or live.config} is under way; waiting for it")
-            live = self.endpoint.settle()
+        live = self.cleared(self.quiet())
         if live is None or live.config != wanted:
             self.tell(f"{self.model} is to be {release.state} with {wanted}: bringing it up")
             self.up()
             live = self.endpoint.settle()
         return live
 
-    def fallen_back(self, release: Release, live: Live, wanted: str) -> Release:
+    def quiet(self) -> Live | None:
+        """What is live once nothing is under way."""
+        live = self.live()
+        if live is not None and not live.settled:
+            self.tell(f"a change to {live.pending_config or live.config} is under way; waiting for it")
+            live = self.endpoint.rest()
+        return live
+
+    def cleared(self, live: Live | None) -> Live | None:
+        """A failed endpoint answers nobody, and AWS allows nothing but to remove it: the next `up` makes it anew."""
+        if live is None or not live.failed:
+            return live
+        self.tell(f"the endpoint of {self.model} failed ({live.reason or 'no reason was given'}): removing it")
+        self.endpoint.remove()
+        return None
+
+    def never_served(self, release: Release) -> bool:
+        """Whether it is a first deployment whose endpoint failed, or was never made."""
+        if release.state != "rolling" or release.previous is not None:
+            return False
+        live = self.quiet()
+        return live is None or not live.serves
+
+    def clear(self) -> None:
+        """Take away what a first deployment left when it failed, or it would be in the way of every `up`."""
+        release = self.release()
+        if release is not None and self.never_served(release):
+            self.cleared(self.live())
+
+    def fallen_back(self, release: Release, live: Live) -> Release:
         """The endpoint went back by itself: the file follows it, and the operator is told."""
-        if release.state != "rolling" or release.previous is None:
-            raise DeploymentError(
-                f"endpoint of {self.model} serves {live.config} ({live.status}), the release wants {wanted}: "
-                f"{live.reason or 'no reason was given'}. Look at its logs, then run the command again."
-            )
         reason = live.reason or "the endpoint went back by itself"
         self.tell(f"rolled back by itself: {reason}")
         after = decide(with_live(release, live), FailRollout(reason))
@@ -222,7 +249,9 @@ class Deployment:
         if not live.settled:
             self.raise_guard(after)
             live = self.endpoint.settle()
-        if live.config == wanted:
+        if live.failed:
+            return self.made_anew(after, wanted)
+        if live.config == wanted and live.serves:
             aim(self.environment.client("cloudwatch"), self.guards(after), wanted)
             return with_live(after, live)
         if not self.config_exists(wanted):
@@ -232,6 +261,13 @@ class Deployment:
         names = self.guards(after)
         aim(self.environment.client("cloudwatch"), names, wanted)
         return with_live(after, self.endpoint.serve_config(wanted, deployment_config(after.rollout, names)))
+
+    def made_anew(self, after: Release, wanted: str) -> Release:
+        """Go back from an endpoint that failed: it has to be removed and made again, which only an engine can."""
+        live = self.reach(after, wanted)
+        if live.config != wanted or not live.serves:
+            raise DeploymentError(unreached(self.model, after, live, wanted))
+        return with_live(after, live)
 
     def guards(self, release: Release) -> list[str]:
         return guard_names(self.environment.settings.names, self.model, release.rollout)
@@ -253,12 +289,7 @@ class Deployment:
         return release
 
     def live(self) -> Live | None:
-        try:
-            return self.endpoint.live()
-        except ClientError as problem:
-            if "Could not find endpoint" in problem.response["Error"].get("Message", ""):
-                return None
-            raise
+        return self.endpoint.found()
 
     def config_exists(self, name: str) -> bool:
         try:
@@ -268,6 +299,21 @@ class Deployment:
                 return False
             raise
         return True
+
+
+def went_back(release: Release, live: Live, wanted: str) -> bool:
+    """Whether a rollout ended with the endpoint well, but where it was before."""
+    return release.state == "rolling" and release.previous is not None and live.config != wanted and live.serves
+
+
+def unreached(model: str, release: Release, live: Live, wanted: str) -> str:
+    """What serves instead of a release, why, and what to do."""
+    first = release.state == "rolling" and release.previous is None
+    return (
+        f"endpoint of {model} serves {live.config} ({live.status}), the release wants {wanted} (InService): "
+        f"{live.reason or 'no reason was given'}. Look at its logs, then run the command again"
+        f"{', or deploy another version' if first else ''}."
+    )
 
 
 def identity(release: Release) -> str:

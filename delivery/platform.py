@@ -138,7 +138,10 @@ class Platform:
     # The environment.
 
     def up(self) -> None:
-        """Bring it to what its files say."""
+        """Bring it to what its files say; an endpoint whose first deployment failed is taken out of the way."""
+        for model, release in self.environment.releases.read().models.items():
+            if release.state == "rolling":
+                Deployment(self.environment, model, self.up, self.tell).clear()
         brought = self.chosen_engine().up(self.environment.name, self.environment.root, QUIET)
         self.environment.forget_outputs()
         for warning in brought.warnings:

@@ -116,7 +116,7 @@ Start = State | Literal["none"]
 
 # command -> state it is allowed in -> state that follows. What is not here is refused.
 TRANSITIONS: Mapping[type[Command], Mapping[Start, State]] = {
-    Deploy: {"none": "rolling", "steady": "rolling", "rolled_back": "rolling"},
+    Deploy: {"none": "rolling", "steady": "rolling", "rolling": "rolling", "rolled_back": "rolling"},
     FinishRollout: {"rolling": "steady"},
     FailRollout: {"rolling": "rolled_back"},
     Rollback: {"steady": "rolled_back", "rolling": "rolled_back", "experiment": "steady"},
@@ -150,8 +150,7 @@ def decide(release: Release | None, command: Command) -> Release:
     if release is None:
         if not isinstance(command, Deploy):  # the table allows nothing else here
             raise AssertionError(command)
-        champion = Variant(CHAMPION, command.package, instances=command.instances)
-        return Release("rolling", (champion,), command.rollout, reason="first deployment")
+        return first(command)
     return follow(release, command, allowed[state])
 
 
@@ -159,7 +158,7 @@ def follow(release: Release, command: Command, state: State) -> Release:  # noqa
     """What an allowed command makes of a release."""
     match command:
         case Deploy():
-            return deployed(release, command)
+            return instead(release, command) if release.state == "rolling" else deployed(release, command)
         case FinishRollout():
             return dataclasses.replace(release, state=state, reason="")
         case FailRollout() | Rollback():
@@ -179,6 +178,22 @@ def follow(release: Release, command: Command, state: State) -> Release:  # noqa
             return dataclasses.replace(release, shadow=Variant(SHADOW, command.package, weight=command.share))
         case StopShadow():
             return dataclasses.replace(release, shadow=None)
+
+
+def first(command: Deploy) -> Release:
+    """The first release of a model: nothing is behind it to go back to."""
+    champion = Variant(CHAMPION, command.package, instances=command.instances)
+    return Release("rolling", (champion,), command.rollout, reason="first deployment")
+
+
+def instead(release: Release, command: Deploy) -> Release:
+    """A first deployment gives way to another; a rollout with something to go back to is ended first."""
+    if release.previous is not None:
+        raise RefusedError(
+            f"'deploy' fits state 'rolling' only while nothing served before, and version {release.previous.version} "
+            f"did; {WHAT_NOW['rolling']}. Nothing was changed."
+        )
+    return first(command)
 
 
 def deployed(release: Release, command: Deploy) -> Release:
@@ -306,10 +321,9 @@ def verb(command: Command | type[Command]) -> str:
 
 
 def diagram() -> str:
-    """The machine as a Mermaid state diagram, for the docs."""
-    lines = ["stateDiagram-v2"]
+    """The machine as a Mermaid state diagram, for the docs: an arrow carries every command that leads along it."""
+    arrows: dict[str, list[str]] = {}
     for command, moves in TRANSITIONS.items():
         for before, after in moves.items():
-            if before != after:
-                lines.append(f"    {'[*]' if before == 'none' else before} --> {after}: {verb(command)}")
-    return "\n".join(lines)
+            arrows.setdefault(f"{'[*]' if before == 'none' else before} --> {after}", []).append(verb(command))
+    return "\n".join(["stateDiagram-v2", *(f"    {arrow}: {', '.join(verbs)}" for arrow, verbs in arrows.items())])

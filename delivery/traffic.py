@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from contract.release import Release, Variant
 
 SETTLED = ("InService", "Failed", "OutOfService", "UpdateRollbackFailed")
@@ -42,6 +44,16 @@ class Live:
     @property
     def settled(self) -> bool:
         return self.status in SETTLED
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is well: only then is what it serves what it was asked to serve."""
+        return self.status == "InService"
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing can be done with it any more but to remove it."""
+        return self.status == "Failed"
 
     @property
     def shares(self) -> dict[str, float]:
@@ -96,6 +108,27 @@ class Endpoint:
     def live(self) -> Live:
         return read_live(self.sagemaker.describe_endpoint(EndpointName=self.name))
 
+    def found(self) -> Live | None:
+        """The same; nothing when there is no such endpoint."""
+        try:
+            return self.live()
+        except ClientError as problem:
+            if "Could not find endpoint" in problem.response["Error"].get("Message", ""):
+                return None
+            raise
+
+    def rest(self) -> Live | None:
+        """What it serves once nothing is under way; nothing when it is not there, or was being removed."""
+        while (live := self.found()) is not None and not live.settled:
+            self.wait()
+        return live
+
+    def remove(self) -> None:
+        """Take it away, and wait until it is gone."""
+        self.sagemaker.delete_endpoint(EndpointName=self.name)
+        while self.found() is not None:  # a failed one says so until it says Deleting
+            self.wait()
+
     def move(self, weights: Mapping[str, float]) -> Live:
         """Give every variant its weight, and wait until it has it."""
         return self.change([{"VariantName": name, "DesiredWeight": weight} for name, weight in weights.items()])
@@ -128,21 +161,25 @@ class Endpoint:
             EndpointName=self.name, DesiredWeightsAndCapacities=wanted
         )
         live = self.settle()
-        if live.status != "InService":
+        if not live.serves:
             raise TrafficError(f"endpoint {self.name} is {live.status} after the move: {live.reason}")
         return live
 
     def free_to_move(self) -> None:
         live = self.live()
-        if live.status != "InService":
-            raise TrafficError(
-                f"endpoint {self.name} is {live.status}, expected InService: a change is under way"
-                + (f" to {live.pending_config}" if live.pending_config else "")
-                + ". Wait for it (`slipway status` does), or roll back. Nothing was changed."
-            )
+        if not live.serves:
+            raise TrafficError(f"endpoint {self.name} is {live.status}, expected InService: {held_up(live)}")
 
     def settle(self) -> Live:
         """Look until nothing is under way."""
         while not (live := self.live()).settled:
             self.wait()
         return live
+
+
+def held_up(live: Live) -> str:
+    """Why an endpoint cannot be moved now, and what to do."""
+    if live.settled:
+        return f"{live.reason or 'no reason was given'}. Look at its logs, then `slipway status`. Nothing was changed."
+    towards = f" to {live.pending_config}" if live.pending_config else ""
+    return f"a change is under way{towards}. Wait for it (`slipway status` does), or roll back. Nothing was changed."

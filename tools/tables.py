@@ -41,6 +41,7 @@ Every metric that is published or watched, from `contract/signals.py`. Threshold
 RELEASES = """# The states of a release
 
 Drawn from `delivery/release.py`. A command that has no arrow from the present state is refused with the reason.
+While `rolling`, only a first deployment that never served gives way to another `deploy`; with something to go back to, a rollout is ended first.
 
 ```mermaid
 {drawing}

@@ -12,7 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from contract.release import CHAMPION, Release, Rollout
+from contract.release import CHAMPION, LONGEST_BAKE_SECONDS, Release, Rollout
 from delivery.cli.exits import EXIT
 from delivery.cli.shared import Engine, Env, Json, Model, Reason, platform, show, table
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 Version = Annotated[str, typer.Argument(help="A number, a tag, `latest` or `approved`.")]
 Traffic = Annotated[int, typer.Option(help="Percent of traffic per step, at most 50.")]
-Bake = Annotated[int, typer.Option(help="Seconds to watch the alarms after each step.")]
+Bake = Annotated[
+    int, typer.Option(min=0, max=LONGEST_BAKE_SECONDS, help="Seconds to watch the alarms after each step.")
+]
 
 ledger = typer.Typer(name="ledger", help="Every decision, in a chain that shows any edit.", no_args_is_help=True)
 

@@ -35,6 +35,18 @@ def test_a_canary_of_more_than_half_is_refused_with_the_reason() -> None:
         Rollout("canary", 60)
 
 
+@pytest.mark.parametrize("seconds", [-5, 3601])
+@pytest.mark.parametrize("name", ["bake_seconds", "termination_wait_seconds"])
+def test_a_wait_that_sagemaker_does_not_make_is_refused_with_its_bounds(name: str, seconds: int) -> None:
+    with pytest.raises(RecordError, match=f"{name} is {seconds}, expected 0 to 3600"):
+        Rollout.from_json({name: seconds})
+
+
+@pytest.mark.parametrize("seconds", [0, 3600])
+def test_the_shortest_and_the_longest_wait_are_allowed(seconds: int) -> None:
+    assert Rollout(bake_seconds=seconds, termination_wait_seconds=seconds).bake_seconds == seconds
+
+
 def test_a_misspelt_key_is_answered_with_the_nearest() -> None:
     with pytest.raises(RecordError, match="did you mean 'weight'"):
         Variant.from_json({"name": CHAMPION, "package": PACKAGE.to_json(), "wieght": 1})

@@ -38,11 +38,15 @@ def missing(message: str) -> ClientError:
 
 
 class World:
-    """An account with one endpoint, which can be killed before any of its steps and can refuse bad versions."""
+    """An account with one endpoint, which can be killed before any of its steps.
 
-    def __init__(self, folder: Path, bad: frozenset[int] = frozenset()) -> None:
+    It goes back from bad versions; broken ones do not even start.
+    """
+
+    def __init__(self, folder: Path, bad: frozenset[int] = frozenset(), broken: frozenset[int] = frozenset()) -> None:
         self.releases = ReleaseFile.of("test", folder)
         self.bad = bad
+        self.broken = broken
         self.configs: set[str] = set()
         self.serving: Live | None = None
         self.told: list[str] = []
@@ -84,6 +88,16 @@ class World:
         if self.serving is None:
             raise missing('Could not find endpoint "churn".')
         return self.serving
+
+    def found(self) -> Live | None:
+        return self.serving
+
+    def rest(self) -> Live | None:
+        return self.serving
+
+    def remove(self) -> None:
+        self.step()
+        self.serving = None
 
     def settle(self) -> Live:
         return self.live()
@@ -134,6 +148,11 @@ class World:
         self.configs = {config_of(each) for each in kept} | {self.live().config}
 
     def shift(self, release: Release) -> None:
+        if self.serving is not None and self.serving.failed:
+            raise missing("Cannot update endpoint in status Failed")
+        if self.serving is None and self.broken & {each.package.version for each in release.variants}:
+            self.serving = Live("Failed", config_of(release), {}, None, (), "it does not answer /ping")
+            return
         if self.serving is not None and self.bad & {each.package.version for each in release.variants}:
             self.serving = dataclasses.replace(self.serving, reason="alarm guard fired")
             return
@@ -274,6 +293,79 @@ def test_an_endpoint_that_cannot_reach_the_release_is_an_error_that_says_what_se
     world.serving = dataclasses.replace(world.serving, config="by-hand")
     with pytest.raises(DeploymentError, match=r"serves by-hand .* wants champion1"), deployment(world).changing():
         pass
+
+
+def test_a_first_deployment_that_fails_is_never_steady_however_often_it_is_settled(tmp_path: Path) -> None:
+    world = World(tmp_path, broken=frozenset({1}))
+    failed = pytest.raises(DeploymentError, match=r"champion1 \(Failed\).*does not answer /ping.*another version")
+    with failed:
+        deployment(world).deploy(Deploy(package(1), Rollout()))
+    with failed, deployment(world).changing():
+        pass
+    assert world.releases.release("churn").state == "rolling"
+    assert world.recorded == ["deploy"]
+
+
+def test_a_failed_first_deployment_gives_way_to_another_version_without_being_tried_again(tmp_path: Path) -> None:
+    world = World(tmp_path, broken=frozenset({1}))
+    with pytest.raises(DeploymentError):
+        deployment(world).deploy(Deploy(package(1), Rollout()))
+    after = deployment(world).deploy(Deploy(package(2), Rollout()))
+    assert (after.state, after.champion.package, after.previous) == ("steady", package(2), None)
+    assert served(world) == ("steady", "champion2")
+    assert world.recorded == ["deploy", "deploy", "finish rollout"]
+    assert "the endpoint of churn failed (it does not answer /ping): removing it" in world.told
+    assert not any("champion1: bringing" in each for each in world.told[1:])
+
+
+def test_a_first_deployment_that_was_mended_serves_when_the_command_is_repeated(tmp_path: Path) -> None:
+    world = World(tmp_path, broken=frozenset({1}))
+    with pytest.raises(DeploymentError):
+        deployment(world).deploy(Deploy(package(1), Rollout()))
+    world.broken = frozenset()
+    deployment(world).deploy(Deploy(package(1), Rollout()))
+    assert served(world) == ("steady", "champion1")
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_a_first_deployment_that_was_killed_leaves_the_way_open_for_another_version(tmp_path: Path, steps: int) -> None:
+    world = World(tmp_path)
+    world.steps_left = steps
+    with contextlib.suppress(Killed):
+        deployment(world).deploy(Deploy(package(1), Rollout()))
+    world.steps_left = 10**9
+    deployment(world).deploy(Deploy(package(2), Rollout()))
+    assert served(world) == ("steady", "champion2")
+
+
+def test_what_a_failed_first_deployment_left_is_taken_out_of_the_way_of_an_engine(tmp_path: Path) -> None:
+    world = World(tmp_path, broken=frozenset({1}))
+    with pytest.raises(DeploymentError):
+        deployment(world).deploy(Deploy(package(1), Rollout()))
+    deployment(world).clear()
+    assert world.serving is None
+
+
+def test_an_endpoint_that_serves_is_never_taken_away(world: World) -> None:
+    deployment(world).clear()
+    assert served(world) == ("steady", "champion1")
+
+
+@pytest.mark.parametrize("status", ["OutOfService", "UpdateRollbackFailed"])
+def test_only_an_endpoint_in_service_makes_a_release_steady(world: World, status: str) -> None:
+    assert world.serving is not None
+    world.serving = dataclasses.replace(world.serving, status=status)
+    with pytest.raises(DeploymentError, match=rf"\({status}\).*run the command again\."), deployment(world).changing():
+        pass
+
+
+def test_going_back_from_an_endpoint_that_failed_makes_it_anew(world: World) -> None:
+    deployment(world).deploy(Deploy(package(2), Rollout()))
+    assert world.serving is not None
+    world.serving = dataclasses.replace(world.serving, status="Failed")
+    deployment(world).rollback("it is dead")
+    assert served(world) == ("rolled_back", "champion1")
+    assert world.live().serves
 
 
 COMMANDS: list[Callable[[Deployment], Release]] = [

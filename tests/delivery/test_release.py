@@ -97,8 +97,23 @@ def test_a_failed_rollout_always_serves_what_served_before_it(sequence: list[Com
             release = decide(release, command)
         except RefusedError:
             continue
-        if before is not None and release.state == "rolling":
+        if before is not None and before.state != "rolling" and release.state == "rolling":
             assert decide(release, FailRollout("x")).champion.package == before.champion.package
+
+
+@settings(max_examples=200)
+@given(st.lists(commands, max_size=20))
+def test_a_deployment_during_a_rollout_is_a_first_one_in_place_of_a_first_one(sequence: list[Command]) -> None:
+    release = None
+    for command in sequence:
+        before = release
+        try:
+            release = decide(release, command)
+        except RefusedError:
+            continue
+        if before is not None and before.state == "rolling" and isinstance(command, Deploy):
+            assert before.previous is None
+            assert release == decide(None, command)
 
 
 def serving() -> Release:
@@ -291,7 +306,22 @@ def test_the_diagram_shows_every_change_of_state() -> None:
     drawn = diagram()
     assert "[*] --> rolling: deploy" in drawn
     assert "experiment --> rolling: promote" in drawn
-    assert drawn.count("-->") == sum(a != b for moves in TRANSITIONS.values() for a, b in moves.items())
+    assert "rolling --> rolling: deploy" in drawn
+    assert "steady --> steady: scale, start shadow, stop shadow" in drawn
+    assert drawn.count("-->") == len({arrow for moves in TRANSITIONS.values() for arrow in moves.items()})
+
+
+def test_a_first_deployment_gives_way_to_another_and_keeps_nothing_of_it() -> None:
+    begun = decide(None, Deploy(ONE, CANARY, 2))
+    other = Deploy(TWO, Rollout(alarms=("errors",)), 3)
+    assert decide(begun, other) == decide(None, other)
+    assert decide(begun, Deploy(ONE, CANARY, 2)) == begun
+
+
+def test_a_rollout_with_something_to_go_back_to_does_not_give_way() -> None:
+    rolling = decide(serving(), Deploy(TWO, CANARY))
+    with pytest.raises(RefusedError, match=r"only while nothing served before, and version 1 did; a rollout is under"):
+        decide(rolling, Deploy(THREE, CANARY))
 
 
 def test_what_was_rolled_back_is_named_until_the_next_version_is_released() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,38 @@ def test_a_move_while_something_else_is_under_way_is_refused_and_asks_nothing(st
     with pytest.raises(TrafficError, match=f"is {status}, expected InService"):
         endpoint(scripted).move({CHAMPION: 1.0})
     assert scripted.asked == []
+
+
+def test_a_move_of_an_endpoint_that_is_not_well_names_its_reason_and_waits_for_nothing() -> None:
+    with pytest.raises(TrafficError, match=r"is Failed, expected InService: no reason was given\. Look at its logs"):
+        endpoint(Scripted("Failed")).move({CHAMPION: 1.0})
+
+
+class Going:
+    """An endpoint that is being removed: it tells given statuses, then it is not there."""
+
+    def __init__(self, *statuses: str) -> None:
+        self.statuses = list(statuses)
+        self.removed: list[str] = []
+
+    def delete_endpoint(self, EndpointName: str) -> None:  # noqa: N803 - AWS's own name
+        self.removed.append(EndpointName)
+
+    def describe_endpoint(self, **_: Any) -> dict[str, Any]:
+        if not self.statuses:
+            message = 'Could not find endpoint "churn".'
+            raise ClientError({"Error": {"Code": "ValidationException", "Message": message}}, "DescribeEndpoint")
+        return {"EndpointStatus": self.statuses.pop(0), "EndpointConfigName": "now"}
+
+
+def test_removing_waits_until_the_endpoint_is_gone() -> None:
+    going = Going("Failed", "Deleting")
+    Endpoint(going, "churn", wait=lambda: None).remove()
+    assert (going.removed, going.statuses) == (["churn"], [])
+
+
+def test_an_endpoint_that_was_being_removed_comes_to_rest_as_none() -> None:
+    assert Endpoint(Going("Deleting"), "churn", wait=lambda: None).rest() is None
 
 
 def test_scaling_names_only_the_count_so_that_the_weight_stays() -> None:
