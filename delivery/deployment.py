@@ -10,12 +10,12 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from contract.release import Release
-from delivery.environment import Environment
+from delivery.environment import MOVE, Environment
 from delivery.guards import aim, deployment_config
 from delivery.release import (
     Command,
@@ -34,13 +34,14 @@ from delivery.release import (
     decide,
     verb,
 )
-from delivery.traffic import Live, with_live
+from delivery.traffic import Live, leading_to, shares, with_live
 from infra.names import content_hash
 from infra.serving import guard_names
 
 if TYPE_CHECKING:
     from delivery.engine.engine import Preview  # with an engine's libraries behind it: too slow for every verb
 
+SERVES = "serves"  # the output of a decision that says which variants serve by it
 Up = Callable[[], None]
 Tell = Callable[[str], None]
 
@@ -105,6 +106,8 @@ class Deployment:
             self.environment.releases.put(self.model, after)
             after = self.go_back(after, live)
             self.environment.releases.put(self.model, after)
+            if before is not None:
+                self.account(before, with_live(before, live))
             self.record(after, verb(Rollback), reason, {"before": identity(before)} if before else {})
         return self.tidy(after) if before is not None and before.state == "experiment" else after
 
@@ -156,12 +159,25 @@ class Deployment:
         self.environment.releases.put(self.model, release)
         return release
 
-    def record(self, release: Release, what: str, why: str, inputs: Mapping[str, str]) -> None:
-        self.environment.record(what, self.model, why, inputs=inputs, outputs={"release": identity(release)})
+    def record(self, release: Release, what: str, why: str, inputs: Mapping[str, str], who: str | None = None) -> None:
+        outputs = {"release": identity(release), SERVES: serving(release)}
+        self.environment.record(what, self.model, why, who=who, inputs=inputs, outputs=outputs)
+
+    def account(self, before: Release, after: Release) -> None:
+        """Say in the ledger what moved live traffic without a command: an experiment's own job, or nobody known."""
+        if after.experiment is None:
+            return
+        told = told_shares(self.environment.last_told(self.model)) or shares(weights(before))
+        if told == shares(weights(after)):
+            return
+        for each in leading_to(self.environment.untold_moves(self.model, after.experiment), weights(after)):
+            written = {MOVE: each.place} if each.place else {}
+            moved = with_weights(after, each.weights)
+            self.record(moved, verb(MoveTraffic), each.reason, {"before": identity(after), **written}, each.who)
 
     def resume(self, release: Release) -> None:
         """Say in the ledger what a killed command left unsaid: a decision not carried out, or one not recorded."""
-        said = self.environment.last_release(self.model)
+        said = self.environment.last_told(self.model).get("release")
         if said is not None and said != identity(release):
             why = f"a command ended before its time; the release is {release.state}: {release.reason or 'as before'}"
             self.tell(f"{why}; this is recorded now")
@@ -177,7 +193,8 @@ class Deployment:
             return self.fallen_back(release, live)
         if live.config != wanted or not live.serves:
             raise DeploymentError(unreached(self.model, release, live, wanted))
-        release = with_live(release, live)
+        before, release = release, with_live(release, live)
+        self.account(before, release)
         if release.state == "rolling":
             return self.keep(decide(release, FinishRollout()), FinishRollout(), {})
         self.environment.releases.put(self.model, release)
@@ -322,3 +339,34 @@ def identity(release: Release) -> str:
     for variant in document["variants"]:
         del variant["weight"], variant["instances"]
     return content_hash(document)
+
+
+def serving(release: Release) -> list[dict[str, Any]]:
+    """What serves by a release, as the ledger tells it: of each variant the version, its bytes and how much it gets."""
+    share = shares(weights(release))
+    return [
+        {
+            "variant": each.name,
+            "version": each.package.version,
+            "artifact": each.package.artifact_hash,
+            "share": share[each.name],
+            "weight": each.weight,
+            "instances": each.instances,
+        }
+        for each in release.variants
+    ]
+
+
+def told_shares(outputs: Mapping[str, Any]) -> dict[str, float]:
+    """The shares of traffic that a decision told; none where it was written before decisions told them."""
+    return {each["variant"]: each["share"] for each in outputs.get(SERVES, ())}
+
+
+def weights(release: Release) -> dict[str, float]:
+    return {each.name: each.weight for each in release.variants}
+
+
+def with_weights(release: Release, given: Mapping[str, float]) -> Release:
+    """The release with other weights; a variant that is not named keeps its own."""
+    variants = tuple(dataclasses.replace(each, weight=given.get(each.name, each.weight)) for each in release.variants)
+    return dataclasses.replace(release, variants=variants)

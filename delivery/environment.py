@@ -6,7 +6,7 @@ import getpass
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,6 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from contract.places import experiment_prefix
 from contract.platform import ModelOutputs, PlatformOutputs
 from contract.records import nearest
 from contract.release import Release
@@ -24,12 +25,13 @@ from delivery.local import clock_of
 from delivery.registry import Registry
 from delivery.releases import ReleaseFile
 from delivery.signing import KmsSigner
-from delivery.traffic import Endpoint
+from delivery.traffic import Endpoint, Moved, read_moves
 from infra.serving import Plan
 from stacks.forms import plan_of
 from stacks.settings import ROOT, ModelSettings, Settings, load
 
 WHO = "SLIPWAY_WHO"
+MOVE = "move"  # the input of a decision that names where a move of the monitor's job is written
 LOOK_SECONDS = {"aws": 10.0, "embedded": 0.25}
 
 
@@ -147,18 +149,27 @@ class Environment:
         seconds = LOOK_SECONDS[self.settings.cloud]
         return lambda: time.sleep(seconds)
 
-    def last_release(self, model: str) -> str | None:
-        """What the ledger last said that a model's release is; none when its newest events do not say."""
+    def last_told(self, model: str) -> Mapping[str, Any]:
+        """What the ledger last said of a model's release; nothing when its newest events do not."""
         newest = (each.decision for each in self.ledger.newest())
-        return next(
-            (each.outputs["release"] for each in newest if each.model == model and "release" in each.outputs), None
-        )
+        return next((each.outputs for each in newest if each.model == model and "release" in each.outputs), {})
 
-    def record(self, what: str, model: str, why: str, **facts: Any) -> None:
-        """Write a decision into the ledger."""
+    def last_release(self, model: str) -> str | None:
+        """The release that the ledger last said a model has; none when its newest events do not."""
+        return self.last_told(model).get("release")
+
+    def untold_moves(self, model: str, experiment: str) -> list[Moved]:
+        """The moves of traffic that the monitor's job made for an experiment and the ledger does not tell yet."""
+        prefix = experiment_prefix(self.settings.names.endpoint(model), experiment)
+        told = {each.decision.inputs.get(MOVE) for each in self.ledger.events(model)}
+        moves = read_moves(self.s3, self.bucket("artifacts"), prefix, experiment)
+        return [each for each in moves if each.place not in told]
+
+    def record(self, what: str, model: str, why: str, *, who: str | None = None, **facts: Any) -> None:
+        """Write a decision into the ledger; it is the caller's own unless it says whose."""
         decision = Decision(
             at=self.now().isoformat(timespec="seconds"),
-            who=self.who,
+            who=who or self.who,
             what=what,
             why=why,
             model=model,

@@ -7,7 +7,8 @@ SageMaker, and what is live is written back into the release, so that the next p
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,6 +176,41 @@ class Endpoint:
         while not (live := self.live()).settled:
             self.wait()
         return live
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A move of live traffic that no command made: new weights, who made it, why, and where that is written."""
+
+    weights: Mapping[str, float]
+    who: str
+    reason: str
+    place: str = ""
+
+
+def read_moves(s3: Any, bucket: str, prefix: str, experiment: str) -> list[Moved]:
+    """The moves that the monitor's job made for an experiment, in order."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}moves/")
+    keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
+    found = [(key, json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())) for key in keys]
+    return [
+        Moved(each["weights"], f"experiment {experiment}", each["reason"], f"s3://{bucket}/{key}")
+        for key, each in found
+    ]
+
+
+def leading_to(moves: Sequence[Moved], live: Mapping[str, float]) -> list[Moved]:
+    """Those moves, and one more by nobody known where they do not explain the weights that are live."""
+    if moves and shares(moves[-1].weights) == shares(live):
+        return list(moves)
+    unsaid = "moved without a word to the ledger: by a command that was killed, or not by slipway"
+    return [*moves, Moved(live, "unknown", unsaid)]
+
+
+def shares(weights: Mapping[str, float]) -> dict[str, float]:
+    """Each variant's share of the traffic, as exact as SageMaker keeps weights."""
+    total = sum(weights.values())
+    return {name: round(weight / total, 6) if total else 0.0 for name, weight in weights.items()}
 
 
 def held_up(live: Live) -> str:

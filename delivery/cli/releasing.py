@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -17,8 +17,10 @@ from delivery.cli.exits import EXIT
 from delivery.cli.shared import Engine, Env, Json, Model, Reason, platform, show, table
 
 if TYPE_CHECKING:
+    from delivery.ledger import Decision, Event
     from delivery.watching import View
 
+SHORT_HASH = 12  # enough to tell artifacts apart; --json has all of it
 Version = Annotated[str, typer.Argument(help="A number, a tag, `latest` or `approved`.")]
 Traffic = Annotated[int, typer.Option(help="Percent of traffic per step, at most 50.")]
 Bake = Annotated[
@@ -131,13 +133,12 @@ def status(
 
 
 def why(model: Model, env: Env = "local", json_: Json = False) -> None:
-    """What led to what serves now, from the release back to the data.
+    """What led to what serves now, from the release back to the data: versions, their share of traffic, their bytes.
 
     Example: `slipway why churn`
     """
     events = platform(env).why(model)
-    rows = [[each.decision.at, each.decision.what, each.decision.who, each.decision.why] for each in events]
-    show(events, table(["at", "what", "who", "why"], rows), json_)
+    show(events, why_text(events), json_)
 
 
 @ledger.command("verify")
@@ -198,6 +199,32 @@ def one_line(found: View) -> str:
 
 def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def why_text(events: Sequence[Event]) -> str:
+    """Decisions as people read them, a line for each variant that served by one."""
+    heads = ["at", "what", "who", "version", "traffic", "artifact", "why"]
+    return table(heads, [why_row(each.decision) for each in events])
+
+
+def why_row(decision: Decision) -> list[str]:
+    from delivery.deployment import SERVES
+
+    served = decision.outputs.get(SERVES, ())
+    return [
+        decision.at,
+        decision.what,
+        decision.who,
+        "\n".join(f"{each['variant']} {each['version']}" for each in served) or version_named(decision),
+        "\n".join(f"{100 * each['share']:.1f} %" for each in served),
+        "\n".join(each["artifact"][:SHORT_HASH] for each in served),
+        decision.why,
+    ]
+
+
+def version_named(decision: Decision) -> str:
+    """The version that a decision about a package is about: the last part of the package's ARN."""
+    return str(decision.outputs.get("package") or decision.inputs.get("package", "")).rpartition("/")[2]
 
 
 def tell_release(release: Release, json_: bool) -> None:

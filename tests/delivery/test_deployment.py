@@ -18,7 +18,7 @@ from contract.release import CHALLENGER, CHAMPION, Package, Release, Rollout
 from delivery.deployment import Deployment, DeploymentError
 from delivery.release import Deploy, Promote, RefusedError, StartExperiment, StopExperiment
 from delivery.releases import ReleaseFile
-from delivery.traffic import Live, LiveVariant
+from delivery.traffic import Live, LiveVariant, Moved
 
 
 class Killed(BaseException):
@@ -51,7 +51,8 @@ class World:
         self.serving: Live | None = None
         self.told: list[str] = []
         self.recorded: list[str] = []
-        self.recorded_release: str | None = None
+        self.decisions: list[dict[str, Any]] = []
+        self.moves: list[Moved] = []
         self.steps_left = 10**9
         self.registry_asked = False
         self.name = "test"
@@ -69,13 +70,17 @@ class World:
     def plan(self, _: str, release: Release) -> Any:
         return SimpleNamespace(config_name=config_of(release))
 
-    def record(self, what: str, *_: Any, **facts: Any) -> None:
+    def record(self, what: str, _: str, why: str, **facts: Any) -> None:
         self.step()
         self.recorded.append(what)
-        self.recorded_release = facts["outputs"]["release"]
+        self.decisions.append({"what": what, "why": why, **facts})
 
-    def last_release(self, _: str) -> str | None:
-        return self.recorded_release
+    def last_told(self, _: str) -> Any:
+        return self.decisions[-1]["outputs"] if self.decisions else {}
+
+    def untold_moves(self, *_: str) -> list[Moved]:
+        told = {each["inputs"].get("move") for each in self.decisions}
+        return [each for each in self.moves if each.place not in told]
 
     def describe_config(self, EndpointConfigName: str) -> None:  # noqa: N803 - AWS's own name
         if EndpointConfigName not in self.configs:
@@ -263,6 +268,98 @@ def test_live_weights_come_back_into_the_release_before_it_changes(world: World)
     world.move({CHAMPION: 0.6, CHALLENGER: 0.4})  # the controller moved them
     release = deployment(world).scale(CHALLENGER, 3)
     assert [each.weight for each in release.variants] == [0.6, 0.4]
+
+
+def shares_told(world: World) -> list[tuple[str, str | None, dict[str, float]]]:
+    """Of each decision what it was, whose it was when not the caller's own, and the shares it told."""
+    return [
+        (each["what"], each["who"], {one["variant"]: one["share"] for one in each["outputs"]["serves"]})
+        for each in world.decisions
+    ]
+
+
+def moved_by_the_monitor(world: World, share: float) -> None:
+    """What the monitor's job does: it moves the endpoint and writes down why."""
+    shift = {CHAMPION: round(1 - share, 6), CHALLENGER: share}
+    world.move(shift)
+    world.moves.append(Moved(shift, "experiment e1", f"climb to {share}", f"s3://b/moves/{len(world.moves):06d}.json"))
+
+
+def test_every_decision_tells_versions_artifacts_shares_weights_and_counts(world: World) -> None:
+    deployment(world).start_experiment(StartExperiment("e1", package(2), 0.25, 2))
+    deployment(world).move({CHAMPION: 3, CHALLENGER: 1.5})
+    deployment(world).scale(CHALLENGER, 4)
+    champion = {"variant": CHAMPION, "version": 1, "artifact": "hash1", "share": 0.666667, "weight": 3, "instances": 1}
+    challenger = {"variant": CHALLENGER, "version": 2, "artifact": "hash2", "share": 0.333333, "weight": 1.5}
+    move, scale = (each["outputs"]["serves"] for each in world.decisions[-2:])
+    assert move == [champion, {**challenger, "instances": 2}]
+    assert scale == [champion, {**challenger, "instances": 4}]
+
+
+def test_what_an_experiment_moved_by_itself_is_told_once_each_with_its_reason(world: World) -> None:
+    deployment(world).start_experiment(StartExperiment("e1", package(2), 0.1))
+    moved_by_the_monitor(world, 0.2)
+    moved_by_the_monitor(world, 0.4)
+    for _ in range(2):
+        with deployment(world).changing():
+            pass
+    assert shares_told(world)[-3:] == [
+        ("start experiment", None, {CHAMPION: 0.9, CHALLENGER: 0.1}),
+        ("move traffic", "experiment e1", {CHAMPION: 0.8, CHALLENGER: 0.2}),
+        ("move traffic", "experiment e1", {CHAMPION: 0.6, CHALLENGER: 0.4}),
+    ]
+    assert [each["why"] for each in world.decisions[-2:]] == ["climb to 0.2", "climb to 0.4"]
+    assert world.decisions[-1]["inputs"]["move"] == "s3://b/moves/000001.json"
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_kill_while_moves_are_told_loses_none_and_doubles_none(world: World, steps: int) -> None:
+    deployment(world).start_experiment(StartExperiment("e1", package(2), 0.1))
+    moved_by_the_monitor(world, 0.2)
+    moved_by_the_monitor(world, 0.4)
+    world.steps_left = steps
+    with pytest.raises(Killed), deployment(world).changing():
+        pass
+    world.steps_left = 10**9
+    with deployment(world).changing():
+        pass
+    assert world.recorded.count("move traffic") == 2
+
+
+def test_a_move_that_nobody_accounts_for_is_told_as_such(world: World) -> None:
+    deployment(world).start_experiment(StartExperiment("e1", package(2), 0.1))
+    moved_by_the_monitor(world, 0.2)
+    world.move({CHAMPION: 0.5, CHALLENGER: 0.5})
+    with deployment(world).changing():
+        pass
+    assert shares_told(world)[-2:] == [
+        ("move traffic", "experiment e1", {CHAMPION: 0.8, CHALLENGER: 0.2}),
+        ("move traffic", "unknown", {CHAMPION: 0.5, CHALLENGER: 0.5}),
+    ]
+    assert "without a word to the ledger" in world.decisions[-1]["why"]
+
+
+def test_going_back_from_an_experiment_tells_first_what_it_had_moved(world: World) -> None:
+    deployment(world).start_experiment(StartExperiment("e1", package(2), 0.1))
+    moved_by_the_monitor(world, 0.4)
+    deployment(world).rollback("harm")
+    assert shares_told(world)[-2:] == [
+        ("move traffic", "experiment e1", {CHAMPION: 0.6, CHALLENGER: 0.4}),
+        ("rollback", None, {CHAMPION: 1.0}),
+    ]
+
+
+def test_a_ledger_from_before_decisions_told_shares_is_gone_on_with(world: World) -> None:
+    deployment(world).start_experiment(StartExperiment("e1", package(2), 0.1))
+    for each in world.decisions:
+        del each["outputs"]["serves"]
+    with deployment(world).changing():
+        pass
+    assert world.recorded[-1] == "start experiment"  # nothing moved: nothing is told
+    moved_by_the_monitor(world, 0.2)
+    with deployment(world).changing():
+        pass
+    assert world.recorded[-1] == "move traffic"
 
 
 def test_a_promoted_challenger_is_the_champion_and_the_old_one_is_what_to_go_back_to(world: World) -> None:

@@ -147,6 +147,16 @@ def test_an_undecided_experiment_is_not_ended_and_its_share_climbs(ground: Calla
     assert platform.conclude_experiment(MODEL) is None
     assert here.release().state == "experiment"
 
+    platform.settle(MODEL)
+    told = [each.decision for each in platform.why(MODEL)][:3]
+    assert [each.what for each in told] == ["move traffic", "move traffic", "start experiment"]
+    assert [each.outputs["serves"][1]["share"] for each in told] == [0.3, 0.2, 0.1]
+    assert [each.who for each in told[:2]] == ["experiment spring"] * 2
+    assert "climb after" in told[0].why
+    platform.settle(MODEL)
+    assert platform.why(MODEL)[0].decision == told[0]  # told once
+    assert platform.verify_ledger() == []
+
 
 def test_one_unit_always_meets_one_variant_when_that_was_asked_for(ground: Callable[..., Ground]) -> None:
     here = ground()
