@@ -9,7 +9,7 @@ import hashlib
 import json
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from contract.stages import EVALUATION_FILE, EXPLANATION_FILE, PREDICTIONS_FILE
 from delivery.bundle import Bundle, unseal
 from delivery.environment import Environment
 from delivery.evidence import Approval, Evidence, Measure, SliceMeasure
+from delivery.ledger import Decision, Event
 from delivery.registry import Version
 
 MOST_IMPORTANT = 20
@@ -38,6 +39,7 @@ def collect(environment: Environment, model: str, version: Version) -> Evidence:
     evaluation = stored.document(f"{run}/evaluation/{EVALUATION_FILE}")
     explanation = stored.document(f"{run}/explanation/{EXPLANATION_FILE}")
     champion = champion_bundle(environment, model)
+    decisions = signed(environment.ledger.events(model), version.arn, environment.signer.public_key())
     return Evidence(
         model=model,
         version=version.version,
@@ -54,7 +56,8 @@ def collect(environment: Environment, model: str, version: Version) -> Evidence:
         latency_p99_ms=evaluation.get("latency_p99_ms"),
         drift_score=drift_since(environment, model, champion, artifact.manifest.data_hash, run),
         explanation=importances(explanation),
-        approvals=tuple(approvals(environment, model, version)),
+        approvals=approvals(decisions, by_caller=environment.tells_callers_apart),
+        author_caller=author_caller(decisions),
     )
 
 
@@ -167,13 +170,29 @@ def importances(explanation: Mapping[str, Any]) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda each: -abs(each[1]))[:MOST_IMPORTANT])
 
 
-def approvals(environment: Environment, model: str, version: Version) -> list[Approval]:
-    """Everybody's yes to this version, as the ledger has it."""
-    return [
-        Approval.model_validate({"who": event.decision.who, "when": event.decision.at, "note": event.decision.why})
-        for event in environment.ledger.events(model)
-        if event.decision.what == "approve" and event.decision.inputs.get("package") == version.arn
-    ]
+def signed(events: Sequence[Event], package: str, public_key: bytes) -> list[Decision]:
+    """What was decided about a package; what the environment's key did not sign is nobody's decision."""
+    about = [each for each in events if package in (each.decision.inputs.get("package"), made_by(each.decision))]
+    return [each.decision for each in about if each.is_signed(public_key)]
+
+
+def made_by(decision: Decision) -> str | None:
+    """The package that a run registered."""
+    return decision.outputs.get("package") if decision.what == "run" else None
+
+
+def approvals(decisions: Sequence[Decision], *, by_caller: bool) -> tuple[Approval, ...]:
+    """Everybody's yes; where AWS tells callers apart, one without a caller is a name that anybody could have given."""
+    return tuple(
+        Approval.model_validate({"who": each.who, "when": each.at, "note": each.why, "caller": each.caller})
+        for each in decisions
+        if each.what == "approve" and (each.caller or not by_caller)
+    )
+
+
+def author_caller(decisions: Sequence[Decision]) -> str:
+    """The caller whose run made the package; empty when a schedule or an alarm did, or nobody kept it."""
+    return next((each.caller for each in decisions if made_by(each)), "")
 
 
 def champion_bundle(environment: Environment, model: str) -> Bundle | None:

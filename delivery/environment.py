@@ -131,12 +131,20 @@ class Environment:
 
     @cached_property
     def who(self) -> str:
-        """Whose decision it is: the caller of AWS, or the person at this machine."""
-        if os.environ.get(WHO):
-            return os.environ[WHO]
-        if self.cloud.url is not None:
-            return getpass.getuser()
+        """Who says that the decision is theirs: the name given, the caller of AWS, or the person at this machine."""
+        return os.environ.get(WHO) or self.caller or getpass.getuser()
+
+    @cached_property
+    def caller(self) -> str:
+        """Who AWS knows that it is, whatever name was given; empty on the embedded AWS, where everybody is one."""
+        if not self.tells_callers_apart:
+            return ""
         return self.client("sts").get_caller_identity()["Arn"]
+
+    @property
+    def tells_callers_apart(self) -> bool:
+        """Whether different people come with credentials of their own."""
+        return self.cloud.url is None
 
     def now(self) -> datetime:
         """The environment's own time: the embedded AWS may run fast."""
@@ -175,5 +183,6 @@ class Environment:
             model=model,
             inputs=facts.get("inputs", {}),
             outputs=facts.get("outputs", {}),
+            caller=self.caller,
         )
         self.ledger.append(decision, self.signer)

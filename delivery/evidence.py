@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+LaterText = Annotated[str, Field(exclude_if=lambda value: value == "")]
+"""Text that bundles of before it was kept do not have; left out while empty, so that their hashes stay."""
 
 
 class Record(BaseModel):
@@ -33,11 +36,17 @@ class SliceMeasure(Record):
 
 
 class Approval(Record):
-    """A person's yes to one version."""
+    """A person's yes to one version: the name they gave, and the caller AWS knew them by where it tells them apart."""
 
     who: str
     when: AwareDatetime
     note: str = ""
+    caller: LaterText = ""
+
+    @property
+    def person(self) -> str:
+        """Whom this yes counts for."""
+        return person(self.caller) or self.who
 
 
 class Evidence(Record):
@@ -60,8 +69,18 @@ class Evidence(Record):
     explanation: Mapping[str, float] = {}
     approvals: tuple[Approval, ...] = ()
     experiment: Mapping[str, Any] | None = None
+    author_caller: LaterText = ""
+
+    def is_by_the_author(self, approval: Approval) -> bool:
+        """Whether a yes comes from whoever made the version, by the name they gave or by the caller they were."""
+        return approval.who == self.author or approval.person in (self.author, person(self.author_caller))
 
     def facts(self) -> dict[str, Any]:
         """What two versions are compared by: every plain fact, and each metric by its name."""
         plain = self.model_dump(mode="json", exclude={"slices", "metrics", "champion", "explanation", "approvals"})
         return plain | {f"metric {name}": each.value for name, each in self.metrics.items()}
+
+
+def person(caller: str) -> str:
+    """Who a caller is: the user, or the name of a role's session; one person in two roles stays one."""
+    return caller.rpartition("/")[2]

@@ -225,9 +225,8 @@ class Approvals(Record):
     author_may_approve: bool = False
 
     def judge(self, evidence: Evidence, now: datetime) -> Iterator[Finding]:
-        people = {each.who for each in evidence.approvals if each.when <= now}
-        if not self.author_may_approve:
-            people -= {evidence.author}
+        said = [each for each in evidence.approvals if each.when <= now]
+        people = {each.person for each in said if self.author_may_approve or not evidence.is_by_the_author(each)}
         found = ", ".join(sorted(people)) or "nobody"
         others = "" if self.author_may_approve else " other than the author"
         yield finding("approvals", len(people) >= self.at_least, found, f"at least {self.at_least}{others}")

@@ -46,6 +46,8 @@ class Decision:
     model: str
     inputs: Mapping[str, Any] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)
+    caller: str = ""
+    """The ARN that AWS knew the writer by; empty where everybody is one caller, and in events of before it was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,22 @@ class Event:
 
     @property
     def text(self) -> str:
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        document = dataclasses.asdict(self)
+        if not self.decision.caller:
+            del document["decision"]["caller"]  # events of before it was kept stay as they were signed
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @property
     def hash(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def is_signed(self, public_key: bytes) -> bool:
+        """Whether this very decision, in this place, was signed with the environment's key."""
+        try:
+            signature = bytes.fromhex(self.signature)
+        except (ValueError, TypeError):
+            return False
+        return signed_by(public_key, self.digest, signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,14 +260,13 @@ def chain_breaks(texts: Sequence[str], public_key: bytes) -> Iterator[Break]:
 def event_problem(number: int, text: str, before: str, public_key: bytes) -> str | None:
     try:
         event = read(text)
-        signature = bytes.fromhex(event.signature)
     except (LedgerError, ValueError, TypeError, AttributeError) as problem:
         return f"event {number} cannot be read: {problem}"
     if event.number != number:
         return f"event {number} says it is number {event.number}"
     if event.before != before:
         return f"event {number} does not follow the event before it: one of the two was changed"
-    if event.text != text or not signed_by(public_key, event.digest, signature):
+    if event.text != text or not event.is_signed(public_key):
         return f"event {number} is not as it was signed"
     return None
 

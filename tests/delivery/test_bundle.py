@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from delivery.bundle import Bundle, BundleError, canonical, seal, unseal
-from delivery.evidence import Evidence, Measure
+from delivery.evidence import Approval, Evidence, Measure
 from delivery.gates import Gates
 from delivery.signing import Signer
 
@@ -23,6 +23,7 @@ def evidence(now: datetime, auc: float = 0.8) -> Evidence:
     return Evidence(
         model="churn", version=3, author="ana", made_at=now - timedelta(days=1), artifact_hash="a", artifact_bytes=10,
         data_hash="d", code_hash="c", images={"training": "t"}, metrics={"auc": Measure(value=auc, low=auc, high=auc)},
+        approvals=(Approval(who="ben", when=now),),
     )  # fmt: skip
 
 
@@ -34,6 +35,10 @@ def sealed(now: datetime, signer: Signer) -> Bundle:
 def test_a_bundle_read_back_is_equal_and_judged_the_same(sealed: Bundle, signer: Signer) -> None:
     assert unseal(sealed.to_json(), sealed.hash, signer.public_key()) == sealed
     assert sealed.verdict.word == "pass"
+
+
+def test_a_bundle_of_before_callers_were_kept_keeps_its_text(sealed: Bundle) -> None:
+    assert b"caller" not in sealed.to_json()
 
 
 def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

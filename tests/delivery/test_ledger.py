@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,8 @@ FOLD = 2
 
 
 def decision(number: int, **given: Any) -> Decision:
-    return Decision("2026-03-01T12:00:00Z", "ana", "deploy", "because", "churn", **({"inputs": {"n": number}} | given))
+    facts: dict[str, Any] = {"inputs": {"n": number}} | given
+    return Decision("2026-03-01T12:00:00Z", "ana", "deploy", "because", "churn", **facts)
 
 
 @pytest.fixture
@@ -138,6 +140,19 @@ def test_what_is_no_part_of_a_ledger_is_found_in_it(ledger: Ledger, signer: Sign
     ledger.append(decision(0), signer)
     s3.put_object(Bucket="evidence", Key=ledger.segment_key(FOLD, 0).replace("jsonl", "txt"), Body=b"{}")
     assert ledger.verify(signer.public_key()) != []
+
+
+def test_an_event_of_before_callers_were_kept_reads_and_verifies_beside_new_ones(signer: Signer) -> None:
+    texts = chain(signer, 2)
+    assert "caller" not in texts[0]
+    caller = "arn:aws:iam::123456789012:user/ana"
+    new = Event(2, dataclasses.replace(decision(2), caller=caller), hashlib.sha256(texts[1].encode()).hexdigest())
+    new = dataclasses.replace(new, signature=signer.sign(new.digest).hex())
+    texts.append(new.text)
+    assert list(chain_breaks(texts, signer.public_key())) == []
+    assert [read(each).decision.caller for each in texts] == ["", "", caller]
+    texts[2] = texts[2].replace("user/ana", "user/ben")
+    assert [each.number for each in chain_breaks(texts, signer.public_key())] == [2]
 
 
 def test_an_unreadable_event_says_what_to_run() -> None:
