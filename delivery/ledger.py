@@ -126,16 +126,26 @@ class Ledger:
         return event
 
     def write(self, key: str, text: str) -> bool:
-        """Store under a key that must be free; false when it is taken."""
+        """Store under a key that must be free; false when somebody else's text took it.
+
+        Where the answer to a put is lost, the client puts again and finds the key taken by its own first put.
+        """
         try:
             self.s3.put_object(
                 Bucket=self.bucket, Key=key, Body=text.encode(), IfNoneMatch="*", ChecksumAlgorithm="SHA256"
             )
         except ClientError as problem:
             if problem.response["Error"]["Code"] in TAKEN:
-                return False
+                return self.holds(key, text)
             raise
         return True
+
+    def holds(self, key: str, text: str) -> bool:
+        """Whether that very text stands there; a signature is never made twice, so an event's text is one writer's."""
+        try:
+            return self.get(key) == text
+        except self.s3.exceptions.NoSuchKey:  # what was in the way was taken away again, or never came to be
+            return False
 
     def close_segment(self, size: int, first: int) -> None:
         """Repeat so many events as one object; put together from smaller segments where they are."""

@@ -100,6 +100,30 @@ def test_two_writers_at_once_lose_nothing(ledger: Ledger, signer: Signer) -> Non
     assert ledger.verify(signer.public_key()) == []
 
 
+def test_a_decision_whose_answer_was_lost_is_written_once(ledger: Ledger, signer: Signer) -> None:
+    """The put is stored, its answer never arrives, and botocore's own second try meets the key that the first took."""
+    ledger.append(decision(0), signer)
+    lost = ["the answer"]
+
+    def lose(**answer: Any) -> float | None:
+        put = answer["operation"].name == "PutObject" and answer["response"] is not None
+        return 0.0 if put and lost and lost.pop() else None  # seconds until botocore sends it again
+
+    ledger.s3.meta.events.register_first("needs-retry.s3.PutObject", lose)
+    event = ledger.append(decision(1), signer)
+    assert lost == []
+    assert event.number == 1
+    assert numbers(ledger) == [0, 1]
+    assert ledger.verify(signer.public_key()) == []
+
+
+def test_somebody_elses_event_in_the_place_of_ours_is_left_there(ledger: Ledger, signer: Signer) -> None:
+    first = ledger.append(decision(0), signer)
+    assert ledger.write(ledger.event_key(0), first.text)
+    assert not ledger.write(ledger.event_key(0), first.text.replace("ana", "ben"))
+    assert ledger.get(ledger.event_key(0)) == first.text
+
+
 def test_an_event_written_over_or_deleted_is_found(ledger: Ledger, signer: Signer, s3: Any) -> None:
     for number in range(4):
         ledger.append(decision(number), signer)
