@@ -12,7 +12,7 @@ from delivery.bundle import Bundle, seal
 from delivery.card import card
 from delivery.dossier import collect, read_bundle, write_bundle
 from delivery.environment import Environment
-from delivery.gates import Gates, Verdict
+from delivery.gates import AGE, Gates, Verdict, judge
 from delivery.registry import Version
 from delivery.release import RefusedError
 
@@ -75,7 +75,15 @@ def reject(environment: Environment, model: str, version: Version, note: str) ->
 
 
 def vouched(environment: Environment, model: str, version: Version) -> Package:
-    """The package to release: nothing reaches an endpoint without a sealed bundle that passes."""
+    """The package to release: nothing reaches an endpoint without a sealed bundle that passes, then and now."""
+    bundle = sealed_evidence(environment, model, version)
+    gates, now = read_gates(environment.root, model), environment.now()
+    refuse_failures(judge(gates, bundle.evidence, now), model, version)
+    return package_of(version, bundle)
+
+
+def sealed_evidence(environment: Environment, model: str, version: Version) -> Bundle:
+    """The bundle that a version was approved with, if it vouches for that very artifact."""
     if version.approval != "Approved":
         raise RefusedError(
             f"version {version.version} of {model} is {version.approval}, expected Approved. "
@@ -87,6 +95,33 @@ def vouched(environment: Environment, model: str, version: Version) -> Package:
             f"the evidence of version {version.version} of {model} does not vouch for it (verdict "
             f"{bundle.verdict.word}). Judge it again: slipway gates {model} {version.version}. Nothing was changed."
         )
+    return bundle
+
+
+def refuse_failures(verdict: Verdict, model: str, version: Version) -> None:
+    """Sealed evidence is judged again before it is relied on: it may be too old by now, or the gates stricter."""
+    if verdict.word == "fail":
+        raise RefusedError(
+            f"version {version.version} of {model} passed its gates when it was approved; by the gates of today its "
+            f"evidence does not:\n{failures(verdict)}\n{remedies(verdict, model, version)} Nothing was changed."
+        )
+
+
+def remedies(verdict: Verdict, model: str, version: Version) -> str:
+    """What makes failing gates pass: evidence does not grow younger, all else is gathered anew with a yes."""
+    failing = {each.gate for each in verdict.failures}
+    told = []
+    if AGE in failing:
+        told.append(f"Evidence that is too old is made anew with a new version: slipway retrain {model}.")
+    if failing - {AGE}:
+        told.append(
+            f"Have it judged and approved again: slipway models approve {model} {version.version} --note WHY; or "
+            f"change gates/{model}.yaml."
+        )
+    return " ".join(told)
+
+
+def package_of(version: Version, bundle: Bundle) -> Package:
     return Package(
         version=version.version,
         arn=version.arn,

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from delivery.evidence import Evidence, Measure, Record, SliceMeasure
 
 Word = Literal["pass", "fail"]
+AGE = "age"
 
 
 class Finding(Record):
@@ -241,7 +242,7 @@ class Age(Record):
     def judge(self, evidence: Evidence, now: datetime) -> Iterator[Finding]:
         age = now - evidence.made_at
         fresh = timedelta(0) <= age <= timedelta(days=self.days_at_most)
-        yield finding("age", fresh, f"{age.total_seconds() / 86400:.1f} days", f"0 to {self.days_at_most:g} days")
+        yield finding(AGE, fresh, f"{age.total_seconds() / 86400:.1f} days", f"0 to {self.days_at_most:g} days")
 
 
 Gate = Annotated[

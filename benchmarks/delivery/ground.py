@@ -151,7 +151,7 @@ class Ground:
         return self.names.bucket(purpose)
 
     def prepare(self) -> Ground:
-        """Buckets, the signing key, the package group, and what the platform would have told."""
+        """Buckets, the signing key, the package group, gates, and what the platform would have told."""
         region = {"CreateBucketConfiguration": {"LocationConstraint": self.environment.settings.region}}
         for purpose in ("data", "artifacts", "capture", "outcomes", "evidence"):
             locked = {"ObjectLockEnabledForBucket": True} if purpose == "evidence" else {}
@@ -159,9 +159,16 @@ class Ground:
         key = self.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
         self.client("kms").create_alias(AliasName=self.names.evidence_key_alias, TargetKeyId=key)
         self.client("sagemaker").create_model_package_group(ModelPackageGroupName=self.names.package_group(self.model))
+        self.gates(GATES)
         name = self.names.parameter("platform")
         self.client("ssm").put_parameter(Name=name, Type="String", Value=json.dumps(self.told()))
         return self
+
+    def gates(self, gates: Gates) -> None:
+        """Write down what must hold from now on."""
+        place = self.environment.root / "gates" / f"{self.model}.yaml"
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(yaml.safe_dump(gates.model_dump(mode="json")))
 
     def told(self) -> dict[str, Any]:
         model = {

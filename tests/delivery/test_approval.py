@@ -1,0 +1,86 @@
+"""What was sealed is relied on only while it still holds, by the gates and the time of whoever relies on it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.delivery.ground import GATES, MODEL, Cloud, Ground
+from delivery import approval
+from delivery.bundle import unseal
+from delivery.dossier import Stored, read_bundle
+from delivery.gates import Gates
+from delivery.registry import Version
+from delivery.release import RefusedError
+
+DAY = 86_400.0
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def here(rehearsal: Cloud, tmp_path: Path) -> Iterator[Ground]:
+    """An environment whose one version was approved with sealed evidence, and serves nowhere yet."""
+    ground = Ground.open(rehearsal, f"a{next(NUMBERS):03d}", tmp_path).prepare()
+    ground.version(1)
+    yield ground
+    ground.leave()
+
+
+def gates(*given: dict[str, Any]) -> Gates:
+    return Gates.model_validate({"gates": given})
+
+
+def approved(ground: Ground) -> Version:
+    return ground.environment.registry(MODEL).pick("approved")
+
+
+def refusal(ground: Ground) -> str:
+    with pytest.raises(RefusedError) as refused:
+        approval.vouched(ground.environment, MODEL, approved(ground))
+    return str(refused.value)
+
+
+def test_evidence_that_holds_then_and_now_vouches(here: Ground) -> None:
+    package = approval.vouched(here.environment, MODEL, approved(here))
+    assert package.evidence == approved(here).fact("evidence")
+
+
+def test_evidence_that_has_become_too_old_does_not_deploy_and_asks_for_a_new_version(here: Ground) -> None:
+    here.gates(gates({"kind": "age", "days_at_most": 1}))
+    approval.vouched(here.environment, MODEL, approved(here))
+    here.cloud.advance(1.5 * DAY)
+    said = refusal(here)
+    assert "age: found 1.5 days, wanted 0 to 1 days" in said
+    assert f"slipway retrain {MODEL}" in said
+    assert "approve" not in said.partition("\n")[2]  # a yes would not make it younger
+
+
+def test_gates_that_became_stricter_hold_for_what_was_approved_before(here: Ground) -> None:
+    here.gates(gates({"kind": "threshold", "metric": "auc", "at_least": 0.95, "by": "estimate"}))
+    said = refusal(here)
+    assert "threshold auc: found 0.9, wanted at least 0.95 (estimate)" in said
+    assert f"slipway models approve {MODEL} 1 --note WHY" in said
+    assert f"gates/{MODEL}.yaml" in said
+    with pytest.raises(RefusedError, match="by the gates of today"):
+        here.platform().deploy(MODEL, "1")
+    assert here.environment.releases.read().models == {}
+
+
+def test_a_bundle_judged_again_later_says_what_it_said_then(here: Ground) -> None:
+    named = approved(here).fact("evidence")
+    before = read_bundle(here.environment, MODEL, named)
+    here.gates(gates({"kind": "threshold", "metric": "auc", "at_least": 0.95, "by": "estimate"}))
+    here.cloud.advance(1.5 * DAY)
+    stored = Stored(here.client("s3")).read(f"s3://{here.bucket('evidence')}/evidence/{MODEL}/{named}.json")
+    again = unseal(stored, named, here.environment.signer.public_key())
+    assert (again, again.verdict.word, again.gates) == (before, "pass", GATES)
+
+
+def test_a_model_whose_gates_are_gone_is_not_deployed(here: Ground) -> None:
+    (here.environment.root / "gates" / f"{MODEL}.yaml").unlink()
+    with pytest.raises(approval.GatesError, match="has no gates"):
+        approval.vouched(here.environment, MODEL, approved(here))
