@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from contract.release import Package
 from delivery.bundle import Bundle, seal
 from delivery.card import card
-from delivery.dossier import collect, read_bundle, write_bundle
+from delivery.dossier import EXPERIMENT, collect, read_bundle, read_result, write_bundle
 from delivery.environment import Environment
+from delivery.evidence import Evidence
 from delivery.gates import AGE, Gates, Verdict, judge
 from delivery.registry import Version
 from delivery.release import RefusedError
@@ -39,16 +40,18 @@ def read_gates(root: Path, model: str) -> Gates:
 
 def judge_version(environment: Environment, model: str, version: Version) -> Bundle:
     """Evidence gathered, judged, sealed and stored, whatever the verdict."""
-    gates = read_gates(environment.root, model)
-    bundle = seal(collect(environment, model, version), gates, environment.now(), environment.signer)
+    return judge_evidence(environment, version, collect(environment, model, version))
+
+
+def judge_evidence(environment: Environment, version: Version, evidence: Evidence) -> Bundle:
+    """Evidence judged by the gates as they are, sealed, stored and told of in the ledger."""
+    model, gates = evidence.model, read_gates(environment.root, evidence.model)
+    bundle = seal(evidence, gates, environment.now(), environment.signer)
     write_bundle(environment, model, bundle)
-    environment.record(
-        "gate",
-        model,
-        bundle.verdict.word,
-        inputs={"package": version.arn, "data": bundle.evidence.data_hash, "code": bundle.evidence.code_hash},
-        outputs={EVIDENCE: bundle.hash},
-    )
+    inputs = {"package": version.arn, "data": evidence.data_hash, "code": evidence.code_hash}
+    if evidence.experiment is not None:
+        inputs[EXPERIMENT] = evidence.experiment["record"]
+    environment.record("gate", model, bundle.verdict.word, inputs=inputs, outputs={EVIDENCE: bundle.hash})
     return bundle
 
 
@@ -79,6 +82,18 @@ def vouched(environment: Environment, model: str, version: Version) -> Package:
     bundle = sealed_evidence(environment, model, version)
     gates, now = read_gates(environment.root, model), environment.now()
     refuse_failures(judge(gates, bundle.evidence, now), model, version)
+    return package_of(version, bundle)
+
+
+def proven(environment: Environment, model: str, package: Package, result: str) -> Package:
+    """The challenger's package with what its experiment found: part of its evidence, judged and sealed again."""
+    registry = environment.registry(model)
+    version = registry.read(package.arn)
+    before = sealed_evidence(environment, model, version).evidence.model_dump()
+    evidence = Evidence.model_validate({**before, "experiment": read_result(environment, model, result)})
+    bundle = judge_evidence(environment, version, evidence)
+    refuse_failures(bundle.verdict, model, version)
+    registry.note(version, {EVIDENCE: bundle.hash})
     return package_of(version, bundle)
 
 

@@ -21,6 +21,7 @@ from delivery.gates import Gates, Verdict, judge
 from delivery.signing import Signer, signed_by
 
 REMEDY = "Refused; make new evidence with `slipway gates`."
+KEPT = "Refused; the bucket keeps every version of it: bring the first one back."
 
 
 class BundleError(Exception):
@@ -47,6 +48,28 @@ class Bundle:
 
     def to_json(self) -> bytes:
         return canonical(json.loads(self.text) | {"signature": self.signature})
+
+
+def stamp(document: Mapping[str, Any], signer: Signer) -> tuple[str, bytes]:
+    """The name of a document, which is its text's hash, and what to store: the document with a signature over that."""
+    digest = hashlib.sha256(canonical(document)).digest()
+    return digest.hex(), canonical({**document, "signature": signer.sign(digest).hex()})
+
+
+def stamped(stored: bytes, named: str, public_key: bytes) -> dict[str, Any]:
+    """A document back as it was signed, or exactly what is wrong with it."""
+    try:
+        document = json.loads(stored)
+        signature = bytes.fromhex(document.pop("signature"))
+        text = canonical(document)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        raise BundleError(f"{named} in the evidence bucket cannot be read ({problem}). {KEPT}") from None
+    found = hashlib.sha256(text)
+    if found.hexdigest() != named or stored != canonical({**document, "signature": signature.hex()}):
+        raise BundleError(f"{named} in the evidence bucket was changed: its text hashes to {found.hexdigest()}. {KEPT}")
+    if not signed_by(public_key, found.digest(), signature):
+        raise BundleError(f"{named} in the evidence bucket is not signed by this environment's key. {KEPT}")
+    return document
 
 
 def seal(evidence: Evidence, gates: Gates, now: datetime, signer: Signer) -> Bundle:

@@ -18,13 +18,14 @@ from botocore.exceptions import ClientError
 from contract import places
 from contract.records import Manifest, RecordError
 from contract.stages import EVALUATION_FILE, EXPLANATION_FILE, PREDICTIONS_FILE
-from delivery.bundle import Bundle, unseal
+from delivery.bundle import Bundle, stamp, stamped, unseal
 from delivery.environment import Environment
 from delivery.evidence import Approval, Evidence, Measure, SliceMeasure
 from delivery.ledger import Decision, Event
 from delivery.registry import Version
 
 MOST_IMPORTANT = 20
+EXPERIMENT = "experiment"
 
 
 class DossierError(Exception):
@@ -58,6 +59,7 @@ def collect(environment: Environment, model: str, version: Version) -> Evidence:
         explanation=importances(explanation),
         approvals=approvals(decisions, by_caller=environment.tells_callers_apart),
         author_caller=author_caller(decisions),
+        experiment=experiment(environment, model, decisions),
     )
 
 
@@ -195,6 +197,12 @@ def author_caller(decisions: Sequence[Decision]) -> str:
     return next((each.caller for each in decisions if made_by(each)), "")
 
 
+def experiment(environment: Environment, model: str, decisions: Sequence[Decision]) -> dict[str, Any] | None:
+    """What the last experiment found that the package was judged by; its record is read with its seal checked."""
+    named = [each.inputs[EXPERIMENT] for each in decisions if each.what == "gate" and EXPERIMENT in each.inputs]
+    return read_result(environment, model, named[-1]) if named else None
+
+
 def champion_bundle(environment: Environment, model: str) -> Bundle | None:
     """The evidence of what serves now."""
     release = environment.releases.read().models.get(model)
@@ -211,3 +219,23 @@ def write_bundle(environment: Environment, model: str, bundle: Bundle) -> None:
     environment.s3.put_object(
         Bucket=environment.bucket("evidence"), Key=places.evidence_key(model, bundle.hash), Body=bundle.to_json()
     )
+
+
+def result_key(model: str, named: str) -> str:
+    return places.evidence_key(model, f"experiments/{named}")
+
+
+def write_result(environment: Environment, model: str, record: Mapping[str, Any]) -> str:
+    """Keep what an experiment ended on, signed, under its hash; `result` in it is what evidence repeats."""
+    named, body = stamp(record, environment.signer)
+    environment.s3.put_object(
+        Bucket=environment.bucket("evidence"), Key=result_key(model, named), Body=body, ChecksumAlgorithm="SHA256"
+    )
+    return named
+
+
+def read_result(environment: Environment, model: str, named: str) -> dict[str, Any]:
+    """What an experiment found, its seal checked, and the record it rests on by its hash."""
+    uri = f"s3://{environment.bucket('evidence')}/{result_key(model, named)}"
+    record = stamped(Stored(environment.s3).read(uri), named, environment.signer.public_key())
+    return {**record["result"], "record": named}

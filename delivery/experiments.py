@@ -10,7 +10,6 @@ promotes or stops as the verdict says, and seals what it rested on as evidence.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from contract import signals
 from contract.places import experiment_prefix
 from contract.records import RecordError
 from contract.release import CHALLENGER, CHAMPION, Release
+from delivery.dossier import write_result
 from delivery.environment import Environment
 from delivery.release import RefusedError
 from monitoring.experiment.assignment import assign
@@ -217,16 +217,33 @@ class Experiments:
         live = self.shares()
         return assign(release.experiment, unit, {name: live[name] for name in (CHAMPION, CHALLENGER)}).variant
 
-    def seal(self, name: str) -> str:
-        """Keep what an experiment ended on as evidence, under its hash."""
-        kept = {"progress": self.read(name, PROGRESS), "steering": self.read(name, STEERING)}
-        body = json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()
-        digest = hashlib.sha256(body).hexdigest()
-        key = f"evidence/{self.model}/experiments/{digest}.json"
-        self.environment.s3.put_object(
-            Bucket=self.environment.bucket("evidence"), Key=key, Body=body, ChecksumAlgorithm="SHA256"
-        )
-        return digest
+    def seal(self, found: Standing) -> str:
+        """Keep what an experiment ended on as signed evidence, under its hash."""
+        kept = {"progress": self.read(found.name, PROGRESS), "steering": self.read(found.name, STEERING)}
+        return write_result(self.environment, self.model, {"result": result_of(found), **kept})
+
+
+def result_of(found: Standing) -> dict[str, Any]:
+    """What a package's evidence says of its experiment: the verdict, what it rests on, and how the guardrails stood."""
+    last = found.sequence[-1] if found.sequence else None
+    return {
+        "name": found.name,
+        "champion": found.champion,
+        "challenger": found.challenger,
+        "decision": found.decision,
+        "reason": found.reason,
+        "looks": found.looks,
+        "observed": found.observed,
+        "difference": {name: bound(last, name) for name in ("estimate", "low", "high")},
+        "sample_ratio_alarm": found.sample_ratio_alarm,
+        "guardrails": {each.name: "broken" if each.broken else "held" for each in found.guardrails},
+    }
+
+
+def bound(point: Point | None, name: str) -> float | None:
+    """A number of a look; none where there was no look, or nothing bounds it yet."""
+    value = getattr(point, name, math.nan)
+    return value if math.isfinite(value) else None
 
 
 def standing(

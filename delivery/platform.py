@@ -438,11 +438,18 @@ class Platform:
         found = experiments.standing()
         if found.end is None:
             return None
-        inputs = {"experiment": experiments.seal(found.name)}
+        sealed = experiments.seal(found)
         if found.end == "promote":
-            with watching(self.watch(model), show):
-                return self.deployment(model).promote(Promote(self.policy(model, rollout)), inputs)
-        return self.deployment(model).stop_experiment(StopExperiment(found.reason), inputs)
+            return self.promote_proven(model, sealed, rollout, show)
+        return self.deployment(model).stop_experiment(StopExperiment(found.reason), {"experiment": sealed})
+
+    def promote_proven(self, model: str, sealed: str, rollout: Rollout | None, show: Show) -> Release:
+        """Roll the challenger out, with its experiment's sealed result as part of its evidence."""
+        _, challenger = self.experiments(model).running().variants
+        package = approval.proven(self.environment, model, challenger.package, sealed)
+        command = Promote(self.policy(model, rollout), package.evidence)
+        with watching(self.watch(model), show):
+            return self.deployment(model).promote(command, {"experiment": sealed, "evidence": package.evidence})
 
     def move(self, model: str, challenger_share: float) -> Release:
         """Give the challenger its share of the traffic, the champion the rest."""
@@ -450,6 +457,11 @@ class Platform:
         return self.deployment(model).move({champion: round(1 - challenger_share, 6), CHALLENGER: challenger_share})
 
     def promote_challenger(self, model: str, rollout: Rollout | None = None, *, show: Show = silent) -> Release:
+        """End the running experiment for the challenger, whatever it has found so far; that is part of its evidence."""
+        release = self.environment.releases.read().models.get(model)
+        if release is not None and release.experiment is not None:
+            experiments = self.experiments(model)
+            return self.promote_proven(model, experiments.seal(experiments.standing()), rollout, show)
         with watching(self.watch(model), show):
             return self.deployment(model).promote(Promote(self.policy(model, rollout)))
 

@@ -66,9 +66,11 @@ class MoveTraffic:
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """The challenger becomes the champion, under a rollout policy."""
+    """The challenger becomes the champion, under a rollout policy, vouched for by what its experiment found too."""
 
     rollout: Rollout
+    evidence: str = ""
+    """The bundle that its experiment's result is part of; none where the challenger's own is all there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def follow(release: Release, command: Command, state: State) -> Release:  # noqa
         case MoveTraffic():
             return moved(release, command.weights)
         case Promote():
-            return promoted(release, command.rollout)
+            return promoted(release, command)
         case StopExperiment():
             return alone(release, command.reason)
         case Scale():
@@ -275,15 +277,16 @@ def moved(release: Release, weights: Mapping[str, float]) -> Release:
     return dataclasses.replace(release, variants=variants)
 
 
-def promoted(release: Release, rollout: Rollout) -> Release:
-    same_guards(release, rollout)
+def promoted(release: Release, command: Promote) -> Release:
+    same_guards(release, command.rollout)
     champion, challenger = release.variants
-    winner = dataclasses.replace(champion, package=challenger.package, weight=1.0)
+    package = dataclasses.replace(challenger.package, evidence=command.evidence or challenger.package.evidence)
+    winner = dataclasses.replace(champion, package=package, weight=1.0)
     return dataclasses.replace(
         release,
         state="rolling",
         variants=(winner,),
-        rollout=rollout,
+        rollout=command.rollout,
         previous=champion.package,
         rejected=None,
         experiment=None,

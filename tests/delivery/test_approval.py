@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 
 from benchmarks.delivery.ground import GATES, MODEL, Cloud, Ground
 from delivery import approval
-from delivery.bundle import unseal
-from delivery.dossier import Stored, read_bundle
+from delivery.bundle import BundleError, stamp, unseal
+from delivery.dossier import Stored, experiment, read_bundle, read_result, result_key, signed, write_result
 from delivery.gates import Gates
 from delivery.registry import Version
 from delivery.release import RefusedError
+from delivery.signing import Signer
 
 DAY = 86_400.0
 NUMBERS = itertools.count(1)
@@ -84,3 +86,59 @@ def test_a_model_whose_gates_are_gone_is_not_deployed(here: Ground) -> None:
     (here.environment.root / "gates" / f"{MODEL}.yaml").unlink()
     with pytest.raises(approval.GatesError, match="has no gates"):
         approval.vouched(here.environment, MODEL, approved(here))
+
+
+# What an experiment found.
+
+RESULT = {
+    "name": "spring",
+    "decision": "promote",
+    "looks": 3,
+    "difference": {"estimate": 0.1, "low": None, "high": 0.2},
+}
+
+
+def test_what_an_experiment_found_is_judged_and_sealed_with_the_evidence(here: Ground) -> None:
+    environment, version = here.environment, approved(here)
+    trial = approval.vouched(environment, MODEL, version)
+    record = write_result(environment, MODEL, {"result": RESULT, "progress": {"looks": [1, 2, 3]}})
+    package = approval.proven(environment, MODEL, trial, record)
+    before, after = (read_bundle(environment, MODEL, each.evidence) for each in (trial, package))
+    assert before.evidence.experiment is None
+    assert after.evidence.experiment == {**RESULT, "record": record}
+    assert after.evidence.model_copy(update={"experiment": None}) == before.evidence
+    assert package.evidence == after.hash == approved(here).fact("evidence")
+    decisions = signed(environment.ledger.events(MODEL), version.arn, environment.signer.public_key())
+    assert [(each.what, each.why, each.inputs["experiment"]) for each in decisions] == [("gate", "pass", record)]
+    assert experiment(environment, MODEL, decisions) == after.evidence.experiment  # evidence gathered anew has it too
+
+
+def test_a_challenger_whose_evidence_no_longer_holds_is_not_promoted_whatever_its_experiment_found(
+    here: Ground,
+) -> None:
+    trial = approval.vouched(here.environment, MODEL, approved(here))
+    record = write_result(here.environment, MODEL, {"result": RESULT})
+    here.gates(gates({"kind": "threshold", "metric": "auc", "at_least": 0.95, "by": "estimate"}))
+    with pytest.raises(RefusedError, match="threshold auc: found"):
+        approval.proven(here.environment, MODEL, trial, record)
+    assert approved(here).fact("evidence") == trial.evidence
+
+
+@pytest.mark.parametrize("forge", ["text", "signature", "notation", "garbage", "another key"])
+def test_a_result_that_was_changed_is_refused(here: Ground, signer: Signer, forge: str) -> None:
+    environment = here.environment
+    named = write_result(environment, MODEL, {"result": RESULT})
+    place = {"Bucket": here.bucket("evidence"), "Key": result_key(MODEL, named)}
+    stored = here.client("s3").get_object(**place)["Body"].read()
+    document = json.loads(stored)
+    _, strangers = stamp({"result": RESULT}, type(signer)())
+    forged = {
+        "text": stored.replace(b"promote", b"stopped"),
+        "signature": stored.replace(document["signature"].encode(), b"00" * 70),
+        "notation": json.dumps(document, indent=1).encode(),
+        "garbage": b"[]",
+        "another key": strangers,
+    }[forge]
+    here.client("s3").put_object(**place, Body=forged)
+    with pytest.raises(BundleError, match=f"{named} in the evidence bucket"):
+        read_result(environment, MODEL, named)

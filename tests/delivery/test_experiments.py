@@ -12,6 +12,7 @@ import pytest
 from benchmarks.delivery.ground import MODEL, Ground, rows
 from contract.records import Outcome, Request
 from contract.release import CHALLENGER, CHAMPION, Rollout
+from delivery.dossier import read_bundle, result_key
 from delivery.release import RefusedError
 from monitoring.cli import Outside
 from monitoring.cli import main as monitor
@@ -111,7 +112,16 @@ def test_a_better_challenger_is_found_by_the_scheduled_job_and_promoted(ground: 
     assert (after.state, after.champion.package.version, after.previous.version) == ("steady", 2, 1)
     event = here.environment.ledger.events()[-2].decision
     assert event.what == "promote"
-    assert len(event.inputs["experiment"]) == 64  # what it rested on, kept as evidence
+    judged = read_bundle(here.environment, MODEL, after.champion.package.evidence)
+    assert event.inputs["evidence"] == judged.hash
+    assert judged.evidence.experiment is not None
+    assert judged.evidence.experiment["decision"] == "promote"
+    assert judged.evidence.experiment["record"] == event.inputs["experiment"]  # signed, with all that was counted
+    assert here.client("s3").get_object(
+        Bucket=here.bucket("evidence"), Key=result_key(MODEL, event.inputs["experiment"])
+    )
+    why = [each.decision.what for each in platform.why(MODEL)]
+    assert why[:3] == ["finish rollout", "promote", "gate"]
 
 
 def test_a_challenger_that_harms_loses_its_traffic_at_the_next_tick(ground: Callable[..., Ground]) -> None:

@@ -245,6 +245,12 @@ def test_promotion_makes_the_challenger_the_champion_and_remembers_the_old_one()
     assert (after.state, after.champion.package, after.previous) == ("rolling", package(2), package(1))
 
 
+def test_a_promotion_by_new_evidence_leaves_the_rest_of_the_package_as_it_was_tried() -> None:
+    trial = decide(serving(), StartExperiment("e1", package(2), 0.5))
+    after = decide(trial, Promote(Rollout("canary", 10), evidence="with the experiment"))
+    assert after.champion.package == dataclasses.replace(package(2), evidence="with the experiment")
+
+
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
