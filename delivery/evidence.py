@@ -24,6 +24,10 @@ class Measure(Record):
     low: float | None = None
     high: float | None = None
 
+    @property
+    def has_interval(self) -> bool:
+        return self.low is not None and self.high is not None
+
 
 class SliceMeasure(Record):
     """A measure on the rows where a column has one level."""

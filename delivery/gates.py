@@ -17,6 +17,7 @@ from delivery.evidence import Evidence, Measure, Record, SliceMeasure
 
 Word = Literal["pass", "fail"]
 AGE = "age"
+NOT_WORSE = {"estimate": "not worse", "bound": "surely not worse", "proof": "not surely worse"}
 
 
 class Finding(Record):
@@ -87,17 +88,23 @@ class Threshold(Bounded):
 
 
 class Relative(Record):
-    """A metric is not worse than the champion's by more than a margin; better is up unless said otherwise."""
+    """A metric is not worse than the champion's by more than a margin; better is up unless said otherwise.
+
+    With `by: bound`, the cautious end of the loss's interval must be within the margin: the loss is ruled out. With
+    `by: proof`, only the kind end must: a loss fails when it is sure.
+    """
 
     kind: Literal["relative"] = "relative"
     metric: str
     margin: Annotated[float, Field(ge=0)] = 0.0
     better: Literal["higher", "lower"] = "higher"
+    by: Annotated[Literal["estimate", "bound", "proof"], Field(exclude_if=lambda by: by == "estimate")] = "estimate"
+    """Left out of a bundle while it says what was always done, so that bundles of before keep their hashes."""
 
     def judge(self, evidence: Evidence, now: datetime) -> Iterator[Finding]:
         del now
         name = f"relative {self.metric}"
-        wanted = f"not worse than the champion by more than {self.margin:g}"
+        wanted = f"{NOT_WORSE[self.by]} than the champion by more than {self.margin:g}"
         if evidence.champion is None:
             yield finding(name, True, "no champion yet", wanted)
             return
@@ -107,12 +114,15 @@ class Relative(Record):
                 name, f"metric '{self.metric}' of both", wanted, sorted(set(evidence.metrics) & set(evidence.champion))
             )
             return
+        if self.by != "estimate" and not (ours.has_interval and theirs.has_interval):
+            judged_anyway = ["by: estimate judges the numbers alone"]
+            yield absent(name, f"an interval for '{self.metric}' of both", wanted, judged_anyway)
+            return
         loss = (theirs.value - ours.value) if self.better == "higher" else (ours.value - theirs.value)
-        # Surely worse: even the kind end of the difference's interval lies beyond the margin.
-        sure = loss - uncertainty(ours, theirs) > self.margin
-        beyond = loss > self.margin
-        found = f"{shown(ours)} against {shown(theirs)}" + (", surely worse" if sure else "")
-        yield finding(name, not beyond, found, wanted)
+        doubt = uncertainty(ours, theirs)
+        counted = {"estimate": loss, "bound": loss + doubt, "proof": loss - doubt}[self.by]
+        sure = ", surely worse" if loss - doubt > self.margin else ""
+        yield finding(name, counted <= self.margin, f"{shown(ours)} against {shown(theirs)}{sure}", wanted)
 
 
 class Slices(Bounded):
@@ -274,7 +284,7 @@ def absent(gate: str, what: str, wanted: str, known: list[str]) -> Finding:
 
 
 def shown(measure: Measure) -> str:
-    if measure.low is None or measure.high is None:
+    if not measure.has_interval:
         return f"{measure.value:.4g}"
     return f"{measure.value:.4g} [{measure.low:.4g}, {measure.high:.4g}]"
 

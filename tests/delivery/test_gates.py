@@ -137,9 +137,103 @@ def test_a_loss_beyond_the_noise_is_called_sure(now: datetime) -> None:
     assert "surely" not in verdict(now, {"kind": "relative", "metric": "auc"}).findings[0].found
 
 
+# How uncertainty counts against the champion.
+
+BY = ("bound", "estimate", "proof")  # strictest first
+
+
+def compared(gate: dict[str, Any], ours: Measure, theirs: Measure) -> bool:
+    moment = datetime.fromisoformat("2026-03-01T12:00:00+00:00")
+    judged = verdict(
+        moment, {"kind": "relative", "metric": "auc"} | gate, metrics={"auc": ours}, champion={"auc": theirs}
+    )
+    return judged.word == "pass"
+
+
+def around(value: float, half: float) -> Measure:
+    return Measure(value=value, low=value - half, high=value + half)
+
+
+values, halves, margins = st.floats(-1, 1), st.floats(0, 1), st.floats(0, 0.5)
+measures = st.builds(around, values, halves)
+
+
+@pytest.mark.parametrize(("half", "passing"), [(0.05, {"proof"}), (0.0001, set())])
+def test_a_small_loss_in_wide_intervals_is_neither_sure_nor_ruled_out(half: float, passing: set[str]) -> None:
+    ours, theirs = around(0.80, half), around(0.811, half)
+    assert {by for by in BY if compared({"margin": 0.01, "by": by}, ours, theirs)} == passing
+
+
+def test_a_gain_in_wide_intervals_is_not_yet_safe() -> None:
+    ours, theirs = around(0.82, 0.05), around(0.81, 0.05)
+    assert {by for by in BY if compared({"margin": 0.01, "by": by}, ours, theirs)} == {"estimate", "proof"}
+
+
+@given(measures, measures, margins)
+def test_what_is_ruled_out_does_not_fail_and_what_fails_by_proof_fails_by_all(
+    ours: Measure, theirs: Measure, margin: float
+) -> None:
+    passed = [compared({"margin": margin, "by": by}, ours, theirs) for by in BY]
+    assert passed == sorted(passed)
+
+
+@given(values, values, margins)
+def test_without_doubt_all_ways_agree(ours: float, theirs: float, margin: float) -> None:
+    assert len({compared({"margin": margin, "by": by}, around(ours, 0), around(theirs, 0)) for by in BY}) == 1
+
+
+@given(measures, measures, margins)
+def test_the_estimate_asks_nothing_of_intervals_and_is_what_counts_when_nothing_is_said(
+    ours: Measure, theirs: Measure, margin: float
+) -> None:
+    alone = compared({"margin": margin}, Measure(value=ours.value), Measure(value=theirs.value))
+    assert (
+        alone
+        == compared({"margin": margin}, ours, theirs)
+        == compared({"margin": margin, "by": "estimate"}, ours, theirs)
+    )
+
+
+@given(values, halves, halves, measures, margins)
+def test_more_doubt_never_helps_by_bound_and_never_hurts_by_proof(
+    ours: float, half: float, more: float, theirs: Measure, margin: float
+) -> None:
+    sure, doubtful = around(ours, half), around(ours, half + more)
+    assert compared({"margin": margin, "by": "bound"}, sure, theirs) >= compared(
+        {"margin": margin, "by": "bound"}, doubtful, theirs
+    )
+    assert compared({"margin": margin, "by": "proof"}, sure, theirs) <= compared(
+        {"margin": margin, "by": "proof"}, doubtful, theirs
+    )
+
+
+@given(measures, measures, margins, st.sampled_from(BY))
+def test_where_lower_is_better_the_same_holds_upside_down(
+    ours: Measure, theirs: Measure, margin: float, by: str
+) -> None:
+    gate = {"margin": margin, "by": by}
+    mirrored = [Measure(value=-each.value, low=-(each.high or 0), high=-(each.low or 0)) for each in (ours, theirs)]
+    assert compared(gate, ours, theirs) == compared(gate | {"better": "lower"}, *mirrored)
+
+
+@pytest.mark.parametrize("by", ["bound", "proof"])
+def test_doubt_that_is_not_known_is_missing_evidence(now: datetime, by: str) -> None:
+    judged = verdict(now, {"kind": "relative", "metric": "log_loss", "better": "lower", "by": by})
+    assert "an interval for 'log_loss' of both is missing" in judged.failures[0].found
+    assert "by: estimate judges the numbers alone" in judged.failures[0].found
+    assert verdict(now, {"kind": "relative", "metric": "log_loss", "by": by}, champion=None).word == "pass"
+
+
+def test_gates_of_before_there_was_a_choice_keep_their_text() -> None:
+    given: dict[str, Any] = {"kind": "relative", "metric": "auc", "margin": 0.02, "better": "higher"}
+    dumped = Gates.model_validate({"gates": [given, given | {"by": "bound"}]}).model_dump(mode="json")
+    assert dumped == {"gates": [given, given | {"by": "bound"}]}
+
+
 @pytest.mark.parametrize(
     "gate",
     [
+        {"kind": "relative", "metric": "auc", "by": "bounds"},
         {"kind": "threshold", "metric": "auc"},
         {"kind": "threshold", "metric": "auc", "at_least": 0.1, "at_most": 0.2},
         {"kind": "threshold", "metric": "auc", "at_lest": 0.1},
