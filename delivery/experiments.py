@@ -49,13 +49,17 @@ class ExperimentError(Exception):
     """An experiment cannot be planned, started or read; the text says what is wrong and what to do."""
 
 
+class TermsError(ExperimentError):
+    """The file of an experiment is wrong."""
+
+
 def read_terms(path: Path) -> Experiment:
     """An experiment's file, JSON or YAML; docs/experiments.md says what stands in it."""
     try:
-        experiment = Experiment.from_json(YAML(typ="safe").load(path.read_text()))
+        experiment = Experiment.from_json(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
         require_counts(experiment.metric)
-    except (OSError, YAMLError, RecordError, KeyError, TypeError, AttributeError) as problem:
-        raise ExperimentError(
+    except (OSError, UnicodeDecodeError, YAMLError, RecordError, KeyError, TypeError, AttributeError) as problem:
+        raise TermsError(
             f"{path} is no experiment: {problem}. docs/experiments.md shows one. Nothing was changed."
         ) from None
     return experiment

@@ -26,6 +26,10 @@ class ReleasesError(Exception):
     """The release file cannot be read or changed; the text says where and what to do."""
 
 
+class BusyError(ReleasesError):
+    """Another command is changing the release file."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReleaseFile:
     """The releases of one environment on disk."""
@@ -88,6 +92,6 @@ class ReleaseFile:
             with FileLock(lock, timeout=0):
                 yield
         except Timeout:
-            raise ReleasesError(
+            raise BusyError(
                 f"another slipway command is changing {self.path.stem}; wait, then try again. Nothing was changed."
             ) from None

@@ -47,8 +47,10 @@ def read(path: Path | None, options: Mapping[str, Any], settings: Sequence[str])
 def document_of(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as problem:
-        raise RunFileError(f"{path} cannot be read: {problem}. Expected YAML such as `family: xgboost`.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+        raise RunFileError(
+            f"{path} cannot be read: {problem}. Expected YAML in UTF-8 such as `family: xgboost`."
+        ) from None
     if not isinstance(document, dict):
         raise RunFileError(f"{path} holds a {type(document).__name__}, expected names and values.")
     return document
@@ -63,7 +65,15 @@ def put(document: dict[str, Any], setting: str) -> None:
     if name in RunFile.model_fields and name != HYPERPARAMETERS:
         document[name] = value
     else:
-        document[HYPERPARAMETERS] = {**(document.get(HYPERPARAMETERS) or {}), name: yaml.safe_load(value)}
+        document[HYPERPARAMETERS] = {**(document.get(HYPERPARAMETERS) or {}), name: value_of(setting, value)}
+
+
+def value_of(setting: str, value: str) -> Any:
+    """What a value typed after --set is, as YAML reads it."""
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise RunFileError(f"--set {setting}: expected a number, true, false or a text after the sign.") from None
 
 
 def said(problem: Any, path: Path | None) -> str:

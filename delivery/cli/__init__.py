@@ -17,7 +17,7 @@ import typer
 from typer.exceptions import TyperException
 
 from contract.records import nearest
-from delivery.cli.exits import EXIT, MEANING, exit_code
+from delivery.cli.exits import EXIT, MEANING, exit_code, machine_text
 
 DEBUG = "SLIPWAY_DEBUG"
 
@@ -76,10 +76,10 @@ def nearest_choice(told: str) -> str:
 
 
 def told(problem: Exception) -> int:
-    """An error of ours as its text; anything else is our bug, shown whole."""
+    """An error of ours, of the cloud or of this machine as its text; anything else is our bug, shown whole."""
     code = exit_code(problem)
     if code is None or os.environ.get(DEBUG):
         traceback.print_exception(problem)
         return EXIT["bug"] if code is None else code
-    sys.stderr.write(f"slipway: {problem}\n")
+    sys.stderr.write(f"slipway: {machine_text(problem) if isinstance(problem, OSError) else problem}\n")
     return code

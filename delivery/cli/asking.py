@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from contract.records import Outcome, Request
+from contract.records import Request
 from delivery.cli.shared import Env, Json, Model, platform, show, tell
 
 TYPES = {
@@ -32,7 +31,9 @@ def commands(app: typer.Typer) -> None:
 def invoke(
     model: Model,
     row: Annotated[str | None, typer.Option(help="One row as CSV; without it, --file or standard input.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A file; its ending says what it is.", exists=True)] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="A file; its ending says what it is.", exists=True, dir_okay=False)
+    ] = None,
     variant: Annotated[str | None, typer.Option(help="Ask this variant, whatever its weight.")] = None,
     accept: Annotated[str, typer.Option(help="The form of the answer.")] = "application/json",
     inference_id: Annotated[str | None, typer.Option(help="What an outcome will name.")] = None,
@@ -66,7 +67,7 @@ def read_body(row: str | None, file: Path | None) -> tuple[bytes, str]:
 @outcomes.command("put")
 def put(
     model: Model,
-    file: Annotated[Path, typer.Option(help="CSV with columns inference_id and value.", exists=True)],
+    file: Annotated[Path, typer.Option(help="CSV with columns inference_id and value.", exists=True, dir_okay=False)],
     env: Env = "local",
     json_: Json = False,
 ) -> None:
@@ -74,9 +75,8 @@ def put(
 
     Example: `slipway outcomes put churn --file outcomes.csv`
     """
-    with file.open(newline="") as table:
-        rows = list(csv.DictReader(table))
-    if rows and not {"inference_id", "value"} <= rows[0].keys():
-        raise typer.BadParameter(f"{file}: columns are {', '.join(rows[0])}; expected inference_id and value")
-    where = platform(env).put_outcomes(model, [Outcome(each["inference_id"], each["value"]) for each in rows])
-    show({"outcomes": len(rows), "place": where}, f"{len(rows)} outcomes in {where}", json_)
+    from delivery.invocation import read_outcomes
+
+    found = read_outcomes(file)
+    where = platform(env).put_outcomes(model, found)
+    show({"outcomes": len(found), "place": where}, f"{len(found)} outcomes in {where}", json_)

@@ -26,7 +26,7 @@ def cloud():  # noqa: ANN201 - typed where it is defined
 @local.command("start")
 def start(
     clock: Annotated[str, typer.Option(help="real, scaled:FACTOR or stepped.")] = "real",
-    port: Annotated[int | None, typer.Option(help="Without it, the one it had before.")] = None,
+    port: Annotated[int | None, typer.Option(help="Without it, the one it had before.", min=0, max=65535)] = None,
     json_: Json = False,
 ) -> None:
     """Start it, unless it runs already.

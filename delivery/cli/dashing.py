@@ -17,7 +17,7 @@ def commands(app: typer.Typer) -> None:
 
 def dash(
     env: Env = "local",
-    port: Annotated[int, typer.Option(help="0 takes any free one.")] = 0,
+    port: Annotated[int, typer.Option(help="0 takes any free one.", min=0, max=65535)] = 0,
     json_: Json = False,
 ) -> None:
     """Show pipelines, endpoints, experiments, drift, quality, alarms, cost and the ledger on a page of this machine.

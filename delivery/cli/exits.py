@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Mapping
+
 EXIT = {
     "done": 0,
     "failed": 1,
@@ -36,21 +39,48 @@ KINDS = {
     "TagError": "settings",
     "PriceError": "settings",
     "RunFileError": "settings",
+    "OutcomesError": "settings",
+    "TermsError": "settings",
     "RefusedError": "refused",
     "LockedError": "locked",
+    "BusyError": "locked",
     "NoEngineError": "no_engine",
 }
-CLOUDS = ("botocore.exceptions", "botocore.errorfactory", "httpx")  # what AWS answers, or that it does not
+CLOUDS = ("botocore", "boto3", "s3transfer", "httpx")  # what AWS answers, or that it does not
 PACKAGES = ("contract", "infra", "stacks", "delivery", "monitoring", "slipway")
 
 
 def exit_code(problem: BaseException) -> int | None:
     """The code of an error of ours; nothing for one that is not, which is then a bug."""
     kind = type(problem)
-    if kind.__module__ in CLOUDS:
+    package = kind.__module__.partition(".")[0]
+    if package in CLOUDS or isinstance(problem, OSError):
         return EXIT["failed"]
-    if kind.__module__.partition(".")[0] not in PACKAGES:
+    if package not in PACKAGES:
         return None
     names = [each.__name__ for each in kind.__mro__]
     found = next((KINDS[name] for name in names if name in KINDS), "failed")
     return EXIT[found]
+
+
+# What this machine refuses, and what to do about it: no library's mistake and none of ours.
+REMEDIES: Mapping[int, str] = {
+    errno.ENOENT: "Expected a place that is there: correct the name, or make its folder first.",
+    errno.ENOTDIR: "Expected a folder on the way to it: correct the name.",
+    errno.EISDIR: "Expected a file: name one inside that folder.",
+    errno.EEXIST: "Expected a place that is free: name another.",
+    errno.EACCES: "Expected a place that you may use: ask for the right to it, or name another.",
+    errno.EPERM: "Expected a place that you may use: ask for the right to it, or name another.",
+    errno.EROFS: "Expected a place that can be written: name another.",
+    errno.ENOSPC: "Expected space for what is written: free some.",
+    errno.EDQUOT: "Expected space for what is written: free some, or ask for a larger quota.",
+    errno.EMFILE: "Expected more files that may be open at once: raise `ulimit -n`.",
+}
+
+
+def machine_text(problem: OSError) -> str:
+    """What this machine refused, in words: where, why, what to do."""
+    where = problem.filename2 or problem.filename
+    what = problem.strerror or str(problem) or type(problem).__name__
+    remedy = REMEDIES.get(problem.errno or 0, "This machine refused it.")
+    return f"{f'{where}: ' if where else ''}{what}. {remedy} Then run the same command again."

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from delivery.cli.releasing import Bake, How, Strategy, Traffic, Version, showing_rollout, tell_release
+from delivery.cli.releasing import Bake, How, Strategy, Traffic, Version, rollout_of, showing_rollout, tell_release
 from delivery.cli.shared import Engine, Env, Json, Model, Reason, platform, show, table
 
 if TYPE_CHECKING:
     from delivery.experiments import Standing
 
-File = Annotated[Path, typer.Option("--file", help="What the experiment is, JSON or YAML.", exists=True)]
+File = Annotated[
+    Path, typer.Option("--file", help="What the experiment is, JSON or YAML.", exists=True, dir_okay=False)
+]
 Share = Annotated[int, typer.Option(help="Percent of the traffic for the challenger.", min=1, max=99)]
 
 experiment = typer.Typer(name="experiment", help="Champion against challenger.", no_args_is_help=True)
@@ -61,7 +63,9 @@ def plan(
 def start(
     model: Model,
     version: Version,
-    file: Annotated[Path | None, typer.Option("--file", help="What the experiment is.", exists=True)] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="What the experiment is.", exists=True, dir_okay=False)
+    ] = None,
     name: Annotated[str | None, typer.Option(help="What it is called; without it, as its file says.")] = None,
     traffic: Share = 10,
     mode: Annotated[Mode, typer.Option(help="How the share moves while nothing is decided.")] = Mode.FIXED,
@@ -114,11 +118,10 @@ def conclude(
 
     Example: `slipway experiment conclude churn`
     """
-    from contract.release import Rollout
-
+    rollout = rollout_of(strategy, traffic, bake)
     here = platform(env, engine)
     with showing_rollout(quiet=json_) as look:
-        ended = here.conclude_experiment(model, Rollout(strategy.value, traffic, bake), show=look)
+        ended = here.conclude_experiment(model, rollout, show=look)
     if ended is None:
         found = here.experiment(model)
         show(found, f"{found.name}: {found.decision}: {found.reason}", json_)
@@ -149,9 +152,7 @@ def promote(
 
     Example: `slipway experiment promote churn --strategy linear --traffic 20 --bake 60`
     """
-    from contract.release import Rollout
-
-    rollout = Rollout(strategy.value, traffic, bake)
+    rollout = rollout_of(strategy, traffic, bake)
     with showing_rollout(quiet=json_) as look:
         release = platform(env, engine).promote_challenger(model, rollout, show=look)
     tell_release(release, json_)

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from contract.release import Rollout
-from delivery.cli.releasing import Bake, How, Strategy, Traffic, release_text
+from delivery.cli.releasing import Bake, How, Strategy, Traffic, release_text, rollout_of
 from delivery.cli.shared import Engine, Json, Yes, platform, show, showing_steps
 
 Source = Annotated[str, typer.Argument(metavar="FROM", help="The environment it serves in.")]
@@ -48,9 +47,9 @@ def promote(
 
     Example: `slipway promote local rehearsal --data .slipway/sample/churn-6000-7 --note "a quiet week" --yes`
     """
+    rollout = rollout_of(strategy, traffic, bake)
     here = platform(target, engine)
     place = None if data is None else data if data.startswith("s3://") else Path(data)
-    rollout = Rollout(strategy.value, traffic, bake)
     done = {}
     for name in here.promotable(source) if model is None else [model]:
         with ExitStack() as shown:

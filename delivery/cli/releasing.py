@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
+from contract.records import RecordError
 from contract.release import CHAMPION, LONGEST_BAKE_SECONDS, Release, Rollout
 from delivery.cli.exits import EXIT
 from delivery.cli.shared import Engine, Env, Json, Model, Reason, platform, show, table
@@ -42,6 +43,14 @@ class Strategy(StrEnum):
 How = Annotated[Strategy, typer.Option("--strategy", help="How the new version takes over.")]
 
 
+def rollout_of(strategy: Strategy, traffic: int, bake: int) -> Rollout:
+    """The rollout as it was typed; one that cannot be is a mistake of the command line."""
+    try:
+        return Rollout(strategy.value, traffic, bake)
+    except RecordError as problem:
+        raise typer.BadParameter(f"--strategy {strategy.value} --traffic {traffic}: {problem}") from None
+
+
 def commands(app: typer.Typer) -> None:
     """Add the verbs of this file."""
     for command in (deploy, rollback, scale, shadow, status, why):
@@ -65,7 +74,7 @@ def deploy(
 
     Example: `slipway deploy churn 2 --strategy canary --traffic 10 --bake 60`
     """
-    rollout = Rollout(strategy.value, traffic, bake)
+    rollout = rollout_of(strategy, traffic, bake)
     with showing_rollout(quiet=json_) as look:
         release = platform(env, engine).deploy(model, version, rollout=rollout, show=look)
     tell_release(release, json_)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,10 +25,19 @@ if TYPE_CHECKING:
 
 Env = Annotated[str, typer.Option("--env", "-e", envvar="SLIPWAY_ENV", help="Which environment.")]
 Model = Annotated[str, typer.Argument(help="Which model, as settings name it.")]
+
+
+class EngineName(StrEnum):
+    """What does the work of an `up`."""
+
+    PULUMI = "pulumi"
+    TERRAFORM = "terraform"
+
+
+Engine = Annotated[EngineName | None, typer.Option(help="What does the work; without it, what this machine has.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it goes into the ledger.")]
-Engine = Annotated[str | None, typer.Option(help="pulumi or terraform; without it, what this machine has.")]
 
 ROOT = "SLIPWAY_ROOT"
 SIGNS = {"Succeeded": "[green]✓[/]", "Failed": "[red]✗[/]", "Executing": "[yellow]…[/]"}

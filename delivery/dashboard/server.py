@@ -35,6 +35,10 @@ HEADERS: Mapping[str, str] = {
 }
 
 
+class PortError(Exception):
+    """The port asked for cannot be had; the text says what to do."""
+
+
 class OwnPageOnly:
     """Refuses what another site's page, or a name that was made to point here, would ask; says so in every header."""
 
@@ -132,8 +136,15 @@ def listen(port: int = 0) -> socket.socket:
     """A socket on the loopback that callers may connect to from now on; 0 takes any free port."""
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(("127.0.0.1", port))
-    listening.listen()
+    try:
+        listening.bind(("127.0.0.1", port))
+        listening.listen()
+    except OSError as problem:
+        listening.close()
+        raise PortError(
+            f"port {port} of 127.0.0.1 cannot be had: {problem.strerror}. Expected one that is free and that you may "
+            "use, mostly above 1024: name another, or leave it out and any free one is taken. Nothing was started."
+        ) from None
     return listening
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+from pathlib import Path
 from typing import Any
 
+import boto3.exceptions
 import pytest
 from botocore.exceptions import ClientError
 
@@ -33,6 +37,10 @@ def test_every_code_says_what_it_means_in_the_help(capsys: pytest.CaptureFixture
         (RefusedError("x"), "refused"),
         (LockedError("x"), "locked"),
         (NoEngineError("x"), "no_engine"),
+        (boto3.exceptions.S3UploadFailedError("x"), "failed"),
+        (OSError(errno.ENOSPC, "No space left on device"), "failed"),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), "failed"),
+        (TimeoutError(), "failed"),
         (ZeroDivisionError("x"), "bug"),
     ],
 )
@@ -62,3 +70,53 @@ def test_an_error_of_a_librarys_model_is_no_error_of_ours() -> None:
     with pytest.raises(ValueError, match="gates") as problem:
         Gates.model_validate({})
     assert exit_code(problem.value) is None
+
+
+def test_what_the_machine_refuses_says_where_why_and_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "absent" / "out.tf.json"
+    assert main(["synth", "local", "--out", str(place)]) == EXIT["failed"]
+    told = capsys.readouterr().err
+    assert f"slipway: {place}: No such file or directory. Expected a place that is there" in told
+    assert not place.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("up --engine terafom", "Did you mean 'terraform'?"),
+        ("deploy churn --traffic 60", "expected 1 to 50: AWS shifts at most half at once"),
+        ("experiment promote churn --traffic 0", "expected 1 to 50"),
+        ("promote local rehearsal --note x --strategy linear --traffic 60", "expected 1 to 50"),
+        ("deploy churn --bake -1", "greater than or equal to 0"),
+        ("dash --port 80000", "less than or equal to 65535"),
+        ("local start --port 80000", "less than or equal to 65535"),
+        ("experiment plan churn --file .", "is a directory"),
+        ("experiment start churn 1 --file .", "is a directory"),
+        ("outcomes put churn --file .", "is a directory"),
+        ("invoke churn --file .", "is a directory"),
+    ],
+)
+def test_what_was_typed_wrong_is_a_usage_error(line: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line.split()) == EXIT["usage"]
+    assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_a_port_that_is_taken_says_how_to_get_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["dash", "--port", str(port)]) == EXIT["failed"]
+    assert f"port {port} of 127.0.0.1 cannot be had: Address already in use" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line", ["outcomes put churn --file", "run churn --config", "experiment plan churn --per-day 9 --file"]
+)
+def test_a_file_that_is_no_text_is_a_wrong_file(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "latin.txt"
+    file.write_bytes("inference_id,value\nfirst,groß\n".encode("latin-1"))
+    assert main([*line.split(), str(file)]) == EXIT["settings"]
+    told = capsys.readouterr().err
+    assert str(file) in told
+    assert "utf-8" in told.lower()

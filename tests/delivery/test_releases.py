@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from contract.release import CHAMPION, Package, Release, Releases, Variant
-from delivery.releases import ReleaseFile, ReleasesError
+from delivery.cli.exits import EXIT, exit_code
+from delivery.releases import BusyError, ReleaseFile, ReleasesError
 
 STEADY = Release("steady", (Variant(CHAMPION, Package(1, "arn", "i@sha256:1", "s3://a", "h", "e"), 0.9, 2),))
 
@@ -42,8 +43,9 @@ def test_a_crash_before_the_rename_leaves_the_old_file(file: ReleaseFile, monkey
 
 
 def test_a_second_command_is_told_at_once_and_changes_nothing(file: ReleaseFile) -> None:
-    with file.changing(), pytest.raises(ReleasesError, match="another slipway command"), file.changing():
+    with file.changing(), pytest.raises(BusyError, match="another slipway command") as problem, file.changing():
         pass
+    assert exit_code(problem.value) == EXIT["locked"]
 
 
 @pytest.mark.parametrize("text", ["models: [", "models: 3", "modles: {}", "models: {churn: {state: odd}}", "[]"])

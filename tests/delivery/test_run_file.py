@@ -72,3 +72,8 @@ def test_a_stage_is_named_by_its_word_and_a_wrong_word_by_the_nearest() -> None:
     assert stage_step("evaluate", steps) == "Evaluate"
     with pytest.raises(RunError, match=r"no stage 'evalute'\. Did you mean 'evaluate'\? Stages: snapshot, evaluate"):
         stage_step("evalute", steps)
+
+
+def test_a_value_that_is_no_yaml_is_refused_with_what_was_expected() -> None:
+    with pytest.raises(RunFileError, match=r"--set C=\[: expected a number"):
+        read(None, {}, ["C=["])
