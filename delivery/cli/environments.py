@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from delivery.cli.exits import EXIT
-from delivery.cli.shared import Engine, Env, Json, Yes, root, show
+from delivery.cli.shared import Engine, Env, Json, Yes, as_json, root, show
 from delivery.engine.cost import Cost
 
 Given = Annotated[str | None, typer.Argument(metavar="ENVIRONMENT", help="The same as --env: a file Pulumi.NAME.yaml.")]
@@ -62,7 +62,9 @@ def up(
     for warning in brought.warnings:
         console.print(f"warning: {warning}", style="yellow", highlight=False)
     if json_:
-        print_json({"changes": len(brought.plan.changes), **brought.outputs.to_json(), "warnings": brought.warnings})
+        typer.echo(
+            as_json({"changes": len(brought.plan.changes), **brought.outputs.to_json(), "warnings": brought.warnings})
+        )
     elif brought.plan.is_empty:
         typer.echo(f"{environment}: no changes")
     else:
@@ -90,7 +92,7 @@ def preview(
     if json_:
         changes = [{"address": each.address, "verb": each.verb} for each in ahead.plan.changes]
         cost = {"before": described(ahead.cost.before), "after": described(ahead.cost.after)}
-        print_json({"changes": changes, "cost": cost, "over_budget": ahead.over_budget})
+        typer.echo(as_json({"changes": changes, "cost": cost, "over_budget": ahead.over_budget}))
     else:
         typer.echo(ahead.text or f"{environment}: no changes")
         typer.echo(f"cost: {ahead.cost.text}")
@@ -159,7 +161,7 @@ def outputs(
     Example: `slipway outputs local`
     """
     del json_  # JSON either way
-    print_json(engine_of(engine).outputs(which(given, env), here(root)).to_json())
+    typer.echo(as_json(engine_of(engine).outputs(which(given, env), here(root)).to_json()))
 
 
 def smoke(
@@ -228,7 +230,3 @@ def engine(
         f"used: {found['used']}",
     ]
     show(found, "\n".join(lines), json_)
-
-
-def print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, indent=2, default=list))

@@ -16,7 +16,8 @@ from delivery.platform import VERBS
 PAGE = """# Commands
 
 Written from the code by `make tables`. Every command has `--json` for its answer as JSON and, where it is about an
-environment, `--env` (or `SLIPWAY_ENV`). Answers go to stdout, everything else to stderr. In Python the same verbs are
+environment, `--env` (or `SLIPWAY_ENV`). Answers go to stdout, everything else to stderr. JSON has no word for a number
+that is not finite: an unbounded bound, or a value that is not known, is `null`. In Python the same verbs are
 methods of `slipway.Platform`; each is named beside its command.
 
 `slipway --install-completion` teaches your shell to complete commands and options. Ctrl-C leaves what runs in the cloud

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -63,20 +64,27 @@ def tell(text: object) -> None:
 
 def show(answer: Any, text: str, json_: bool) -> None:
     """Print an answer, as JSON or as its text."""
-    typer.echo(json.dumps(plain(answer), indent=2, sort_keys=True) if json_ else text)
+    typer.echo(as_json(answer) if json_ else text)
+
+
+def as_json(answer: Any) -> str:
+    """An answer as JSON that every reader takes: what is no finite number is null."""
+    return json.dumps(plain(answer), indent=2, sort_keys=True, allow_nan=False)
 
 
 def plain(value: Any) -> Any:  # noqa: PLR0911 - a line per kind of value
     """Plain values of whatever a verb answers."""
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
+        return plain(value.model_dump(mode="json"))
     if hasattr(value, "to_json") and not isinstance(value, type):
         found = value.to_json()
-        return json.loads(found) if isinstance(found, bytes) else found
+        return plain(json.loads(found) if isinstance(found, bytes) else found)
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     if isinstance(value, dict):
         return {str(name): plain(each) for name, each in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [plain(each) for each in value]
     if isinstance(value, datetime):
