@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from contract import places
 from delivery.data import sha256
 from delivery.environment import Environment
+from delivery.progress import Progress
 
 ENDED = ("Completed", "Failed", "Stopped")
 TYPES = {".csv": "text/csv", ".jsonl": "application/jsonlines"}
@@ -44,14 +45,6 @@ class Batch:
     @property
     def ended(self) -> bool:
         return self.status in ENDED
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a batch is: which share of its bytes is answered, and how long it may take still, where that is known."""
-
-    share: float
-    seconds_left: float | None
 
 
 def progress(total: int, answered: int, elapsed: float, pace: float | None) -> Progress:

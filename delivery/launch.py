@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+
 from contract.records import Request
 from contract.release import Release, Rollout
-from delivery.platform import Invoked, Platform
+from delivery.platform import QUIET, Invoked, Platform
 from delivery.runs import Step
 
 ROWS, SEED = 6000, 7
@@ -36,11 +38,12 @@ def launch(
     platform: Platform,
     tell: Callable[[str], None],
     steps: Callable[[list[Step]], None],
+    console: Console = QUIET,
 ) -> Launch:
-    """Bring the environment up, train on the sample data, approve, deploy, ask."""
+    """Bring the environment up, shown on `console`; train on the sample data, approve, deploy, ask."""
     environment = platform.environment
     tell(f"bringing '{environment.name}' up")
-    platform.up()
+    platform.up(console)
     sample = sample_data(environment.root)
     release = environment.releases.read().models.get(MODEL)
     if release is None:

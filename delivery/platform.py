@@ -137,12 +137,15 @@ class Platform:
 
     # The environment.
 
-    def up(self) -> None:
-        """Bring it to what its files say; an endpoint whose first deployment failed is taken out of the way."""
+    def up(self, console: Console = QUIET) -> None:
+        """Bring it to what its files say, showing the console each resource as it is made.
+
+        An endpoint whose first deployment failed is taken out of the way.
+        """
         for model, release in self.environment.releases.read().models.items():
             if release.state == "rolling":
                 Deployment(self.environment, model, self.up, self.tell).clear()
-        brought = self.chosen_engine().up(self.environment.name, self.environment.root, QUIET)
+        brought = self.chosen_engine().up(self.environment.name, self.environment.root, console)
         self.environment.forget_outputs()
         for warning in brought.warnings:
             self.tell(warning)
@@ -492,6 +495,7 @@ class Platform:
         rollout: Rollout | None = None,
         agree: Agree = yes,
         steps: Steps = silent,
+        show: Show = silent,
     ) -> Release:
         """Take over what serves in another environment: the same bytes, judged on this one's data, then released."""
         here, there = self.environment, Environment.open(source, self.environment.root)
@@ -514,7 +518,8 @@ class Platform:
             raise RefusedError(
                 f"not agreed; {here.name} serves what it served. Version {package.version} stays approved there."
             )
-        return deployment.deploy(command)
+        with watching(self.watch(model), show):
+            return deployment.deploy(command)
 
     # Asking it, and telling it the truth later.
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from contract.records import nearest
+from delivery.progress import Progress
 
 LONGEST_OVERRIDES = 256  # what SageMaker takes as one argument of a processing container
 ENDED = ("Succeeded", "Failed", "Stopped")
@@ -166,6 +167,12 @@ class Pipeline:
             for each in page["PipelineExecutionSteps"]
         ]
 
+    def pace(self) -> dict[str, float]:
+        """How many seconds each step took in the newest run that succeeded; nothing when none did."""
+        done = next((run for run in self.runs() if run.status == "Succeeded"), None)
+        steps = self.steps(done) if done is not None else []
+        return {each.name: (each.ended - each.started).total_seconds() for each in steps if each.started and each.ended}
+
     def watch(self, run: Run) -> Iterator[tuple[Run, list[Step]]]:
         """The run and its steps, look by look, until it has ended."""
         while True:
@@ -190,6 +197,19 @@ def failure(run: Run, steps: list[Step]) -> str:
     if failed is None:
         return f"run {run.id} ended as {run.status}: {run.reason or 'no reason was given'}"
     return f"run {run.id} failed in step {failed.name}: {failed.reason or run.reason}"
+
+
+def ahead(steps: Sequence[Step], pace: Mapping[str, float], now: datetime) -> Progress:
+    """How far a run is, by how long each of its steps took in an earlier one; a slow step is never said to be over."""
+    expected = sum(pace.values())
+    if not expected:
+        return Progress(0.0, None)
+    passed = sum(
+        pace.get(each.name, 0.0) if each.ended else min((now - each.started).total_seconds(), pace.get(each.name, 0.0))
+        for each in steps
+        if each.started
+    )
+    return Progress(passed / expected, expected - passed)
 
 
 def stage_step(stage: str, steps: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import yaml
 from botocore.exceptions import ClientError
+from rich.console import Console
 from typing_extensions import override
 
 from contract.places import baseline_key
@@ -39,7 +40,7 @@ from delivery.evidence import Evidence, Measure
 from delivery.gates import Gates
 from delivery.guards import capitalised, deployment_config
 from delivery.local import PLAIN, until
-from delivery.platform import Platform
+from delivery.platform import QUIET, Platform
 from infra import definitions
 from infra.alarms import AlarmSpec, watched
 from infra.serving import Plan, capture, guard_dimensions, guard_names
@@ -392,7 +393,7 @@ class Rehearsing(Platform):
         self.ground = ground
 
     @override
-    def up(self) -> None:
+    def up(self, console: Console = QUIET) -> None:
         self.ground.up()
 
 

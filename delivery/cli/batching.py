@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 
-from delivery.batch import Progress
 from delivery.cli.shared import Env, Json, Model, platform, show
+from delivery.cli.waiting import waiting
 
 
 def commands(app: typer.Typer) -> None:
@@ -39,24 +33,9 @@ def batch(
     Example: `slipway batch churn --data rows.csv --out answers`
     """
     place: Path | str = data if data.startswith("s3://") else Path(data)
-    with showing(f"{model} answers {data}") as look:
+    with waiting(f"{model} answers {data}") as shown:
         done, files = platform(env).batch(
-            model, place, out=out, accept=accept, instances=instances, again=again, look=look
+            model, place, out=out, accept=accept, instances=instances, again=again, look=shown.look
         )
     text = "\n".join([f"{done.job}: version {done.version} answered", *map(str, files)])
     show({"batch": done, "files": files}, text, json_)
-
-
-@contextmanager
-def showing(what: str) -> Iterator[Callable[[Progress], None]]:
-    """A bar with the time left, on stderr; it runs back and forth while nothing is known of either."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None, left="")
-
-        def look(seen: Progress) -> None:
-            known = seen.seconds_left is not None
-            left = f"{timedelta(seconds=round(seen.seconds_left))} left" if seen.seconds_left is not None else ""
-            bar.update(task, total=1.0 if known else None, completed=seen.share, left=left)
-
-        yield look

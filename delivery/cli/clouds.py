@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from delivery.cli.shared import Json, Yes, agreed, root, show
+from delivery.cli.waiting import waiting
 
 local = typer.Typer(name="local", help="The embedded AWS on this machine.", no_args_is_help=True)
 
@@ -33,7 +34,8 @@ def start(
 
     Example: `slipway local start --clock scaled:60`
     """
-    found = cloud().start(clock=clock, port=port)
+    with waiting("starting the embedded AWS"):
+        found = cloud().start(clock=clock, port=port)
     show(found, f"{found.url}\nexport AWS_ENDPOINT_URL={found.url}", json_)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from delivery.cli.shared import Env, Json, Model, platform, show, table
+from delivery.cli.waiting import counting, waiting
 from delivery.data import Changes
 from delivery.history import DataPast
 
@@ -103,5 +104,8 @@ def checkout(
 
     Example: `slipway data checkout churn first --out before`
     """
-    found = platform(env).data_checkout(model, version, out)
+    here = platform(env)
+    size = here.data(model).read(version).size
+    with waiting(f"fetching {version} of the data of {model}") as shown:
+        found = here.data_checkout(model, version, out, counting(shown, size))
     show(found, f"{len(found.files)} files of {found.hash[:12]} in {out}", json_)

@@ -11,6 +11,7 @@ import typer
 
 from delivery.cli.releasing import Bake, How, Strategy, Traffic, Version, rollout_of, showing_rollout, tell_release
 from delivery.cli.shared import Engine, Env, Json, Model, Reason, platform, show, table
+from delivery.cli.waiting import waiting
 
 if TYPE_CHECKING:
     from delivery.experiments import Standing
@@ -89,7 +90,9 @@ def start(
         raise typer.BadParameter("name the experiment with --name, or give its --file")
     steering = {"mode": mode.value, "most": max(most, traffic) / 100, "sticky": sticky}
     here = platform(env, engine)
-    tell_release(here.start_experiment(model, called, version, traffic / 100, terms=terms, steering=steering), json_)
+    with waiting(f"starting experiment {called} on {model}"):
+        release = here.start_experiment(model, called, version, traffic / 100, terms=terms, steering=steering)
+    tell_release(release, json_)
 
 
 @experiment.command("status")
@@ -120,7 +123,7 @@ def conclude(
     """
     rollout = rollout_of(strategy, traffic, bake)
     here = platform(env, engine)
-    with showing_rollout(quiet=json_) as look:
+    with showing_rollout(f"concluding the experiment on {model}") as look:
         ended = here.conclude_experiment(model, rollout, show=look)
     if ended is None:
         found = here.experiment(model)
@@ -135,7 +138,9 @@ def move(model: Model, traffic: Share, env: Env = "local", json_: Json = False) 
 
     Example: `slipway experiment move churn --traffic 30`
     """
-    tell_release(platform(env).move(model, traffic / 100), json_)
+    with waiting(f"giving the challenger of {model} {traffic} % of the traffic"):
+        release = platform(env).move(model, traffic / 100)
+    tell_release(release, json_)
 
 
 @experiment.command("promote")
@@ -153,7 +158,7 @@ def promote(
     Example: `slipway experiment promote churn --strategy linear --traffic 20 --bake 60`
     """
     rollout = rollout_of(strategy, traffic, bake)
-    with showing_rollout(quiet=json_) as look:
+    with showing_rollout(f"making the challenger of {model} its champion") as look:
         release = platform(env, engine).promote_challenger(model, rollout, show=look)
     tell_release(release, json_)
 
@@ -164,7 +169,9 @@ def stop(model: Model, reason: Reason, env: Env = "local", engine: Engine = None
 
     Example: `slipway experiment stop churn --reason "no difference"`
     """
-    tell_release(platform(env, engine).stop_experiment(model, reason=reason), json_)
+    with waiting(f"ending the experiment on {model}"):
+        release = platform(env, engine).stop_experiment(model, reason=reason)
+    tell_release(release, json_)
 
 
 def told(found: Standing) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import typer
+from rich.console import Console
 
-from delivery.cli.shared import Engine, Env, Json, platform, show, showing_steps, tell
+from delivery.cli.shared import Engine, Env, Json, platform, show, tell
+from delivery.cli.waiting import following, waiting
 
 
 def commands(app: typer.Typer) -> None:
@@ -19,10 +21,13 @@ def launch(env: Env = "local", engine: Engine = None, json_: Json = False) -> No
 
     Example: `slipway launch`
     """
+    from delivery.launch import MODEL
     from delivery.launch import launch as begin
 
-    with showing_steps() as steps:
-        done = begin(platform(env, engine), tell, steps)
+    here = platform(env, engine)
+    with waiting("working", at_once=False, stays=True) as shown:
+        steps = following(shown, here.environment.now, lambda: here.pipeline(MODEL).pace())
+        done = begin(here, tell, steps, Console(stderr=True))
     body = done.first.answer.body.decode().strip()
     answer = {"row": done.row, "prediction": body, "variant": done.first.answer.variant, "url": done.url}
     text = "\n".join(

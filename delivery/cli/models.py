@@ -11,6 +11,7 @@ import typer
 from contract.places import ARTIFACT
 from delivery.cli.exits import EXIT
 from delivery.cli.shared import Env, Json, Model, platform, show, table
+from delivery.cli.waiting import waiting
 from delivery.history import Past
 
 Version = Annotated[str, typer.Argument(help="A number, a tag, `latest` or `approved`.")]
@@ -117,7 +118,8 @@ def checkout(
 
     Example: `slipway models checkout churn 1 --out first`
     """
-    found = platform(env).checkout(model, version, out)
+    with waiting(f"fetching version {version} of {model}"):
+        found = platform(env).checkout(model, version, out)
     answer = {"hash": found.hash, "size": found.size, "manifest": found.manifest}
     show(answer, f"{out / ARTIFACT}: {found.hash}, {found.size:,} bytes", json_)
 
@@ -128,7 +130,8 @@ def approve(model: Model, version: Version, note: Note, env: Env = "local", json
 
     Example: `slipway models approve churn 2 --note "better on new customers"`
     """
-    bundle = platform(env).approve(model, version, note=note)
+    with waiting(f"judging version {version} of {model}"):
+        bundle = platform(env).approve(model, version, note=note)
     show(bundle, f"version {bundle.evidence.version} is approved; evidence {bundle.hash}", json_)
 
 
@@ -147,7 +150,8 @@ def gates(model: Model, version: Version = "latest", env: Env = "local", json_: 
 
     Example: `slipway gates churn 2`
     """
-    bundle = platform(env).gates(model, version)
+    with waiting(f"judging version {version} of {model}"):
+        bundle = platform(env).gates(model, version)
     rows = [[each.word, each.gate, each.found, each.wanted] for each in bundle.verdict.findings]
     text = table(["", "gate", "found", "wanted"], rows) + f"\n{bundle.verdict.word}; evidence {bundle.hash}"
     show(bundle, text, json_)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from delivery.cli.releasing import Bake, How, Strategy, Traffic, release_text, rollout_of
-from delivery.cli.shared import Engine, Json, Yes, platform, show, showing_steps
+from delivery.cli.releasing import Bake, How, Strategy, Traffic, release_text, rollout_of, showing_rollout
+from delivery.cli.shared import Engine, Json, Yes, platform, show
+from delivery.cli.waiting import following, waiting
+
+if TYPE_CHECKING:
+    from delivery.watching import View
 
 Source = Annotated[str, typer.Argument(metavar="FROM", help="The environment it serves in.")]
 Target = Annotated[str, typer.Argument(metavar="TO", help="The environment that is to serve it.")]
@@ -53,13 +58,18 @@ def promote(
     done = {}
     for name in here.promotable(source) if model is None else [model]:
         with ExitStack() as shown:
-            steps = shown.enter_context(showing_steps())
+            shows: list[Callable[[View], None]] = []
+            run = shown.enter_context(waiting(f"bringing {name} from {source}, judging it in {target}", stays=True))
+            steps = following(run, here.environment.now, lambda name=name: here.pipeline(name, "promotion").pace())
 
-            def agree(question: str, shown: ExitStack = shown) -> bool:
+            def agree(question: str, name: str = name, shown: ExitStack = shown, shows: list[Any] = shows) -> bool:
                 shown.close()  # nothing may draw over a question
-                return yes or json_ or typer.confirm(question, default=False, err=True)
+                said = yes or json_ or typer.confirm(question, default=False, err=True)
+                shows.extend([shown.enter_context(showing_rollout(f"releasing {name} in {target}"))] if said else [])
+                return said
 
             done[name] = here.promote(
-                source, name, note=note, version=version, data=place, rollout=rollout, agree=agree, steps=steps
-            )
+                source, name, note=note, version=version, data=place, rollout=rollout, agree=agree, steps=steps,
+                show=lambda found, shows=shows: shows[0](found),
+            )  # fmt: skip
     show(done, "\n".join(f"{name}: {release_text(each)}" for name, each in done.items()), json_)

@@ -8,14 +8,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Group
 from rich.table import Table
 
 from contract.records import RecordError
 from contract.release import CHAMPION, LONGEST_BAKE_SECONDS, Release, Rollout
 from delivery.cli.exits import EXIT
 from delivery.cli.shared import Engine, Env, Json, Model, Reason, platform, show, table
+from delivery.cli.waiting import clock, waiting
+from delivery.progress import Progress
 
 if TYPE_CHECKING:
     from delivery.ledger import Decision, Event
@@ -75,7 +76,7 @@ def deploy(
     Example: `slipway deploy churn 2 --strategy canary --traffic 10 --bake 60`
     """
     rollout = rollout_of(strategy, traffic, bake)
-    with showing_rollout(quiet=json_) as look:
+    with showing_rollout(f"deploying version {version} of {model}") as look:
         release = platform(env, engine).deploy(model, version, rollout=rollout, show=look)
     tell_release(release, json_)
 
@@ -87,7 +88,9 @@ def rollback(
 
     Example: `slipway rollback churn --reason "errors since noon"`
     """
-    tell_release(platform(env, engine).rollback(model, reason=reason), json_)
+    with waiting(f"rolling {model} back"):
+        release = platform(env, engine).rollback(model, reason=reason)
+    tell_release(release, json_)
 
 
 def scale(
@@ -101,7 +104,9 @@ def scale(
 
     Example: `slipway scale churn --instances 2`
     """
-    tell_release(platform(env).scale(model, variant, instances), json_)
+    with waiting(f"scaling the {variant} of {model} to {instances}"):
+        release = platform(env).scale(model, variant, instances)
+    tell_release(release, json_)
 
 
 def shadow(
@@ -117,7 +122,13 @@ def shadow(
     Example: `slipway shadow churn 2 --share 0.5`
     """
     here = platform(env)
-    tell_release(here.stop_shadow(model) if stop or version is None else here.shadow(model, version, share), json_)
+    if stop or version is None:
+        with waiting(f"ending the shadow of {model}"):
+            release = here.stop_shadow(model)
+    else:
+        with waiting(f"sending copies of requests to version {version} of {model}"):
+            release = here.shadow(model, version, share)
+    tell_release(release, json_)
 
 
 def status(
@@ -133,7 +144,7 @@ def status(
     here = platform(env)
     if watch:
         seen, pause = here.watch(model), here.environment.wait
-        with showing_rollout(quiet=json_) as look:
+        with showing_rollout(f"watching {model}") as look:
             while (found := seen.look()) is not None and found.under_way:
                 look(found)
                 pause()
@@ -163,24 +174,10 @@ def verify(env: Env = "local", json_: Json = False) -> None:
 
 
 @contextmanager
-def showing_rollout(*, quiet: bool) -> Iterator[Callable[[View], None]]:
+def showing_rollout(what: str) -> Iterator[Callable[[View], None]]:
     """A rollout as it goes on, on stderr: on a terminal in place, elsewhere a line whenever something changed."""
-    console = Console(stderr=True)
-    if quiet:
-        yield lambda _: None
-    elif console.is_terminal:
-        with Live(console=console, refresh_per_second=4, transient=True) as live:
-            yield lambda found: live.update(drawn(found))
-    else:
-        said: list[str] = []
-
-        def tell_change(found: View) -> None:
-            line = one_line(found)
-            if line not in said[-1:]:
-                said.append(line)
-                console.print(line, highlight=False)
-
-        yield tell_change
+    with waiting(what) as shown:
+        yield lambda found: shown.show(drawn(found), [one_line(found)], Progress(0.0, None))
 
 
 def drawn(found: View) -> Group:
@@ -204,10 +201,6 @@ def one_line(found: View) -> str:
     stages = ", ".join(f"{each.config} {each.stage or 'serves'}" for each in found.fleets)
     fired = ", ".join(each.name for each in found.guards if each.state == "ALARM")
     return f"{found.status}: {stages}; {f'in alarm: {fired}' if fired else 'no alarm'}"
-
-
-def clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def why_text(events: Sequence[Event]) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from delivery.cli.shared import Env, Json, Model, platform, show
+from delivery.cli.waiting import waiting
 
 
 def commands(app: typer.Typer) -> None:
@@ -25,5 +26,6 @@ def report(
 
     Example: `slipway report churn --out churn.html`
     """
-    place = platform(env).report(model, out)
+    with waiting(f"writing the report of {model}"):
+        place = platform(env).report(model, out)
     show({"report": str(place)}, str(place), json_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +10,10 @@ from typing import Annotated
 import typer
 
 from delivery import run_file
-from delivery.cli.shared import Env, Json, Model, Reason, platform, show, showing_steps, table
+from delivery.cli.shared import Env, Json, Model, Reason, platform, show, table
+from delivery.cli.waiting import counting, following, waiting
 from delivery.comparison import differences
+from delivery.data import data_files
 
 
 class Kind(StrEnum):
@@ -63,15 +66,22 @@ def run(
     if said.data is None:
         raise typer.BadParameter("what to train on is missing: give --data PLACE, or `data:` in --config FILE.")
     place: Path | str = said.data if said.data.startswith("s3://") else Path(said.data)
-    with showing_steps() as steps:
-        version = platform(env).run(
+    here, size = platform(env), size_of(place)
+    with waiting(f"training {model} on {said.data}", stays=True) as shown:
+        steps = following(shown, here.environment.now, lambda: here.pipeline(model).pace())
+        version = here.run(
             model, place, family=said.family, hyperparameters=said.hyperparameters, experiment=said.experiment,
-            reason=said.reason, again=said.again, steps=steps,
+            reason=said.reason, again=said.again, steps=steps, progress=counting(shown, size),
         )  # fmt: skip
     text = (
         f"version {version.version} is registered and {version.approval}\nnext: slipway gates {model} {version.version}"
     )
     show(version, text, json_)
+
+
+def size_of(place: Path | str) -> int:
+    """How many bytes are to be handed over; none of what is in a bucket already."""
+    return 0 if isinstance(place, str) else sum(path.stat().st_size for _, path in data_files(place))
 
 
 def alone(
@@ -93,10 +103,17 @@ def alone(
             f"--stage repeats an earlier run, whose data and settings it takes; {', '.join(given)} would change them. "
             "Leave them out, or leave --stage out for a whole run."
         )
-    with showing_steps() as steps:
-        done = platform(env).run_stage(model, stage, of=of, reason=options["reason"] or "asked for", steps=steps)
+    here = platform(env)
+    with waiting(f"running {stage} of {model} once more", stays=True) as shown:
+        steps = following(shown, here.environment.now, lambda: only(stage, here.pipeline(model).pace()))
+        done = here.run_stage(model, stage, of=of, reason=options["reason"] or "asked for", steps=steps)
     lines = [f"{done.step} of run {done.of} ran once more, as {done.run}; nothing was registered."]
     show(done, "\n".join([*lines, *(f"{name}: {place}" for name, place in done.places.items())]), json_)
+
+
+def only(stage: str, pace: Mapping[str, float]) -> dict[str, float]:
+    """How long one stage took."""
+    return {name: seconds for name, seconds in pace.items() if name.lower() == stage.lower()}
 
 
 def runs(
@@ -136,6 +153,8 @@ def retrain(model: Model, reason: Reason = "asked for", env: Env = "local", json
 
     Example: `slipway retrain churn --reason "prices changed"`
     """
-    with showing_steps() as steps:
-        version = platform(env).retrain(model, reason=reason, steps=steps)
+    here = platform(env)
+    with waiting(f"training {model} on its newest data", stays=True) as shown:
+        steps = following(shown, here.environment.now, lambda: here.pipeline(model).pace())
+        version = here.retrain(model, reason=reason, steps=steps)
     show(version, f"version {version.version} is registered and {version.approval}", json_)

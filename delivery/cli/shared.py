@@ -6,8 +6,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,12 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import BaseModel
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 if TYPE_CHECKING:
     from delivery.platform import Platform
-    from delivery.runs import Step
 
 Env = Annotated[str, typer.Option("--env", "-e", envvar="SLIPWAY_ENV", help="Which environment.")]
 Model = Annotated[str, typer.Argument(help="Which model, as settings name it.")]
@@ -41,7 +38,6 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it goes into the ledger.")]
 
 ROOT = "SLIPWAY_ROOT"
-SIGNS = {"Succeeded": "[green]✓[/]", "Failed": "[red]✗[/]", "Executing": "[yellow]…[/]"}
 
 
 def root() -> Path:
@@ -105,23 +101,6 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
     with console.capture() as captured:
         console.print(shown)
     return captured.get().rstrip()
-
-
-@contextmanager
-def showing_steps() -> Iterator[Callable[[list[Step]], None]]:
-    """The steps of a run as they go, on stderr."""
-    console = Console(stderr=True)
-    with Live(console=console, refresh_per_second=4, transient=not console.is_terminal) as live:
-
-        def tell_steps(steps: list[Step]) -> None:
-            shown = Table(box=None, pad_edge=False, show_header=False)
-            for step in steps:
-                took = (step.ended - step.started).total_seconds() if step.started and step.ended else None
-                spent = "cached" if step.cached else f"{took:.0f} s" if took else ""  # a stepped clock stands meanwhile
-                shown.add_row(SIGNS.get(step.status, " "), step.name, spent, step.reason)
-            live.update(shown)
-
-        yield tell_steps
 
 
 def agreed(question: str, yes: bool) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from delivery.cli.exits import EXIT
-from delivery.cli.shared import Env, Json, Model, platform, show, table, tell
+from delivery.cli.shared import Env, Json, Model, platform, show, table
+from delivery.cli.waiting import waiting
 from delivery.judgements import AlarmState, Bounded, Quality, Window
 
 Judge = Annotated[bool, typer.Option("--judge", help="Have the newest hour judged now, and wait for it.")]
@@ -35,8 +36,8 @@ def drift(
     """
     here = platform(env)
     if judge:
-        tell(f"judging {model}")
-        here.judge(model)
+        with waiting(f"judging {model}"):
+            here.judge(model)
     windows, alarms = here.drift(model, column), here.drift_alarms(model)
     text = "\n\n".join([*map(window_text, windows), alarms_text(alarms)])
     show({"windows": windows, "alarms": alarms}, text, json_)
@@ -72,8 +73,8 @@ def quality(model: Model, judge: Judge = False, env: Env = "local", json_: Json 
     """
     here = platform(env)
     if judge:
-        tell(f"judging {model}")
-        here.judge(model)
+        with waiting(f"judging {model}"):
+            here.judge(model)
     found, alarms = here.quality(model), here.quality_alarms(model)
     text = f"{quality_text(found)}\n\n{alarms_text(alarms)}"
     show({"quality": found, "alarms": alarms}, text, json_)
