@@ -17,8 +17,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from contract.records import nearest
+
 KINDS = (".csv", ".parquet", ".jsonl", ".json")
 MANIFEST = "manifest.json"
+LATEST = "latest"
 TAG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
 CHUNK = 1 << 20
 
@@ -179,15 +182,17 @@ class DataStore:
     def named(self, wanted: str) -> str:
         """The hash that a tag, `latest` or enough of a hash's beginning means."""
         known = [name for name, _ in self.versions()]
-        if wanted == "latest" and known:
+        if wanted == LATEST and known:
             return known[0]
         tagged = self.tags()
-        return tagged[wanted] if wanted in tagged else unique(known, wanted, self.model)
+        return tagged[wanted] if wanted in tagged else unique(known, wanted, self.model, sorted(tagged))
 
     def tag(self, name: str, version_hash: str) -> str:
         """Move a tag to a version; it stands at no other."""
-        if not TAG_NAME.fullmatch(name) or name == "latest":
-            raise DataError(f"'{name}' cannot be a tag: expected letters, digits, dots and hyphens, and not 'latest'.")
+        if not TAG_NAME.fullmatch(name) or name == LATEST:
+            raise DataError(
+                f"'{name}' cannot be a tag: expected letters, digits, dots and hyphens, and not '{LATEST}'."
+            )
         full = self.named(version_hash)
         self.s3.put_object(Bucket=self.bucket, Key=self.tags_prefix + name, Body=full.encode())
         return full
@@ -229,10 +234,15 @@ class DataStore:
         return version
 
 
-def unique(known: Sequence[str], beginning: str, what: str) -> str:
+def unique(known: Sequence[str], beginning: str, what: str, tags: Sequence[str] = ()) -> str:
+    """The one version that begins so, or an error that names those there are and the nearest name."""
     matches = [name for name in known if name.startswith(beginning)]
     if len(matches) == 1 and beginning:
         return matches[0]
     some = ", ".join(name[:12] for name in known[:8]) or "none"
     problem = "fits more than one version" if len(matches) > 1 else "is no version"
-    raise DataError(f"'{beginning}' {problem} of the data of {what}. Versions: {some}.")
+    names: list[str] = [] if matches else [*tags, LATEST, *(name[: len(beginning)] for name in known)]
+    raise DataError(
+        f"'{beginning}' {problem} of the data of {what}.{nearest(beginning, names)} Versions: {some}. "
+        f"Tags: {', '.join(tags) or 'none'}. Also: {LATEST}."
+    )

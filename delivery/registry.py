@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from contract.records import nearest
+
 Approval = Literal["Approved", "Rejected", "PendingManualApproval"]
 TAG = "tag:"
+WORDS = ("latest", "approved")
 HASHES = ("artifact_hash", "data_hash")
 SHORTEST_HASH = 6  # letters of a content hash that are taken for one
 
@@ -131,7 +134,17 @@ def choose(versions: Sequence[Version], wanted: str, group: str) -> Version:
     if len(hashed) == 1:
         return hashed[0]
     known = ", ".join(str(each.version) for each in versions[:10])
-    tags = ", ".join(sorted({tag for each in versions for tag in each.tags})) or "none"
+    tags = sorted({tag for each in versions for tag in each.tags})
+    hint = nearest_version(wanted, [each.version for each in versions], tags)
     raise RegistryError(
-        f"{group} has no version or tag '{wanted}'. Versions: {known}. Tags: {tags}. Also: latest, approved."
+        f"{group} has no version or tag '{wanted}'.{hint} Versions: {known}. Tags: {', '.join(tags) or 'none'}. "
+        f"Also: {', '.join(WORDS)}."
     )
+
+
+def nearest_version(wanted: str, versions: Sequence[int], tags: Sequence[str]) -> str:
+    """How an error offers the nearest version to a number, the nearest tag to a name: empty when nothing is near."""
+    number = wanted.removeprefix("v")
+    if number.isdecimal():
+        return f" Did you mean '{min(versions, key=lambda each: abs(each - int(number)))}'?"
+    return nearest(wanted, [*tags, *WORDS])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from delivery.data import DataError, DataStore, changes, version_of
+from delivery.data import DataError, DataStore, changes, unique, version_of
 
 
 @pytest.fixture
@@ -65,3 +65,24 @@ def test_a_version_nobody_handed_over_names_those_there_are(store: DataStore, tm
     version = put(store, table(tmp_path / "a", x="1"))
     with pytest.raises(DataError, match=f"is no version of the data of churn. Versions: {version[:12]}"):
         store.read("0000")
+
+
+@pytest.mark.parametrize(("wanted", "meant"), [("sprng", "spring"), ("lates", "latest")])
+def test_a_tag_that_is_not_there_names_the_nearest_right_one(
+    store: DataStore, tmp_path: Path, wanted: str, meant: str
+) -> None:
+    store.tag("spring", put(store, table(tmp_path / "a", x="1")))
+    with pytest.raises(DataError, match=rf"Did you mean '{meant}'\? .*Tags: spring"):
+        store.read(wanted)
+
+
+def test_a_hash_with_a_slip_names_the_nearest_beginning(store: DataStore, tmp_path: Path) -> None:
+    version = put(store, table(tmp_path / "a", x="1"))
+    slip = version[:5] + ("0" if version[5] != "0" else "1") + version[6:12]
+    with pytest.raises(DataError, match=f"Did you mean '{version[:12]}'"):
+        store.read(slip)
+
+
+def test_a_beginning_of_several_versions_is_not_offered_as_its_own_remedy() -> None:
+    with pytest.raises(DataError, match=r"'ab' fits more than one version of the data of churn\. Versions: abc, abd"):
+        unique(["abc", "abd"], "ab", "churn")

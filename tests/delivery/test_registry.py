@@ -77,6 +77,18 @@ def test_a_version_that_is_not_there_is_answered_with_those_that_are(
         registry.pick(wanted)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "meant"), [("7", "2"), ("v7", "2"), ("0", "1"), ("wintr", "winter"), ("lastest", "latest")]
+)
+def test_a_version_or_tag_that_is_not_there_names_the_nearest_right_one(
+    registry: Registry, wanted: str, meant: str
+) -> None:
+    register(registry, 2, data_hash="d")
+    registry.tag("winter", registry.pick("1"))
+    with pytest.raises(RegistryError, match=rf"Did you mean '{meant}'\? Versions: 2, 1\. Tags: winter"):
+        registry.pick(wanted)
+
+
 def test_an_empty_registry_says_how_to_fill_it(registry: Registry) -> None:
     with pytest.raises(RegistryError, match="slipway run"):
         registry.pick("latest")
