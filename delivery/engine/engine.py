@@ -88,6 +88,7 @@ def opened(environment: str, root: Path = ROOT, check: Check = lambda *_: None) 
 
 def preview(environment: str, root: Path = ROOT, listen: Listener = nobody) -> Preview:
     """The diff and the change of cost; nothing is changed."""
+    load(environment, root)  # a name that is none leaves no folder behind
     with alone(Workplace(root, environment), "preview"):
         here = opened(environment, root)
         ahead = look_ahead(here, listen)

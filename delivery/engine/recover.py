@@ -21,6 +21,7 @@ from delivery.engine.events import Drifted, Event
 from delivery.engine.lock import alone
 from delivery.engine.machine import Workplace
 from delivery.engine.terraform import Plan, Terraform, nobody
+from stacks.settings import load
 
 Ask = Callable[[str], bool]
 ADOPT = "adopt.tf.json"
@@ -28,6 +29,7 @@ ADOPT = "adopt.tf.json"
 
 def recover(environment: str, root: Path, ask: Ask | None = None) -> list[str]:
     """Make cloud and state agree again; what was found and done, a line each."""
+    load(environment, root)  # a name that is none leaves no folder behind
     workplace = Workplace(root, environment)
     with alone(workplace, f"recover {environment}"):
         lines = list(mend_state(workplace, ask))

@@ -134,8 +134,9 @@ class WithPulumi:
     name = "pulumi"
 
     def up(self, environment: str, root: Path, console: Console, ask: Ask | None = None) -> Brought:
+        settings = load(environment, root)
         with alone(Workplace(root, environment), f"up {environment}"):
-            refuse_lost_state(load(environment, root), kept=kept_elsewhere(os.environ), remedy=f"set {BACKEND}")
+            refuse_lost_state(settings, kept=kept_elsewhere(os.environ), remedy=f"set {BACKEND}")
             command, ahead = self._look_ahead(environment, root)
             if ahead.over_budget:
                 raise RefusedError(f"over budget: {ahead.over_budget}. Nothing was changed.")
@@ -148,11 +149,12 @@ class WithPulumi:
             else:
                 command.run("refresh", "--yes", "--skip-preview", shown=True)  # as after a rollback without any engine
             found = self._outputs(command)
-            declared = declared_configurations(load(environment, root), root)
+            declared = declared_configurations(settings, root)
             return Brought(ahead.plan, found, tuple(left_behind(command.cloud, found, declared)))
 
     def preview(self, environment: str, root: Path, console: Console) -> Preview:
         del console
+        load(environment, root)  # a name that is none leaves no folder behind
         with alone(Workplace(root, environment), f"preview {environment}"):
             return self._look_ahead(environment, root)[1]
 

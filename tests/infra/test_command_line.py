@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from delivery.cli import main
 from delivery.cli.exits import EXIT, exit_code
 from delivery.engine import engine, machine
-from delivery.engine.choose import choose
+from delivery.engine.choose import Engine, choose
 from delivery.engine.cloud import reach
 from delivery.engine.errors import LockedError, NoEngineError, RefusedError
 from delivery.engine.events import Diagnosed
 from delivery.engine.lock import alone
 from delivery.engine.machine import Workplace
 from delivery.engine.terraform import failure
+from delivery.engine.with_pulumi import WithPulumi
+from delivery.engine.with_terraform import WithTerraform
 from stacks.settings import SettingsError, load
 
 Rewrites = Callable[[str, Callable[[dict[str, Any]], None]], None]
@@ -69,6 +72,14 @@ def test_pulumi_goes_first_when_it_is_there(monkeypatch: pytest.MonkeyPatch) -> 
     assert choose("terraform") == "terraform"
     with pytest.raises(NoEngineError, match="expected one of"):
         choose("opentofu")
+
+
+@pytest.mark.parametrize("verb", ["up", "preview", "recover"])
+@pytest.mark.parametrize("chosen", [WithPulumi(), WithTerraform()], ids=["pulumi", "terraform"])
+def test_a_misspelt_environment_leaves_nothing_behind(chosen: Engine, verb: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no environment 'locl'"):
+        getattr(chosen, verb)("locl", tmp_path, Console(quiet=True))
+    assert not list(tmp_path.iterdir())
 
 
 def test_who_comes_second_is_told_who_holds_the_environment(tmp_path: Path) -> None:
