@@ -121,6 +121,7 @@ VERBS: Mapping[str, str] = {
     "idle": "idle",
     "why": "why",
     "report": "report",
+    "ledger log": "ledger_log",
     "ledger verify": "verify_ledger",
 }
 
@@ -599,6 +600,13 @@ class Platform:
         place = out or Path(f"{model}-{self.environment.name}.html")
         place.write_text(report(Look(self.environment, model)), encoding="utf-8")
         return place
+
+    def ledger_log(self, model: str | None = None, rows: int | None = None) -> list[Event]:
+        """The decisions about a model, or about all, newest first; `rows` of them, or every one."""
+        events = self.environment.ledger.events(model)
+        if model is not None and not events:
+            self.environment.model(model)  # a name that is none is told; a model that is gone has its past
+        return events[::-1][:rows]
 
     def verify_ledger(self) -> list[Break]:
         return self.environment.ledger.verify(self.environment.signer.public_key())

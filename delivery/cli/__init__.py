@@ -9,9 +9,12 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import platform
 import re
 import sys
 import traceback
+from importlib import metadata
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -20,6 +23,13 @@ from contract.records import nearest
 from delivery.cli.exits import EXIT, MEANING, exit_code, machine_text
 
 DEBUG = "SLIPWAY_DEBUG"
+
+
+def tell_version(asked: bool) -> None:
+    """The version of the package that is installed here, and of the Python that runs it."""
+    if asked:
+        typer.echo(f"slipway {metadata.version('slipway')}, Python {platform.python_version()}")
+        raise typer.Exit
 
 
 def application() -> typer.Typer:
@@ -43,14 +53,18 @@ def application() -> typer.Typer:
     return app
 
 
-def root() -> None:
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", is_eager=True, callback=tell_version)
+    ] = False,
+) -> None:
     """Nothing by itself; the commands are below."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; what it returns is the process's exit code."""
     try:
-        answer = application()(arguments, standalone_mode=False)
+        answer = application()(arguments, prog_name="slipway", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
         answer = EXIT["interrupted"]
     except TyperException as problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,9 @@ def invoke(
     file: Annotated[
         Path | None, typer.Option(help="A file; its ending says what it is.", exists=True, dir_okay=False)
     ] = None,
+    content_type: Annotated[
+        str | None, typer.Option(help="What the request is; else by the file's ending, JSON by its look, or CSV.")
+    ] = None,
     variant: Annotated[str | None, typer.Option(help="Ask this variant, whatever its weight.")] = None,
     accept: Annotated[str, typer.Option(help="The form of the answer.")] = "application/json",
     inference_id: Annotated[str | None, typer.Option(help="What an outcome will name.")] = None,
@@ -47,21 +51,32 @@ def invoke(
 
     Example: `slipway invoke churn --file rows.csv --variant champion`
     """
-    body, content_type = read_body(row, file)
-    request = Request(body, content_type, accept, inference_id, variant)
+    body, seen = read_body(row, file, content_type)
+    request = Request(body, seen, accept, inference_id, variant)
     done = platform(env).invoke(model, request, unit=unit)
     tell(f"{done.answer.variant}, {done.milliseconds:.1f} ms")
     show(done, done.answer.body.decode(errors="replace").rstrip("\n"), json_)
 
 
-def read_body(row: str | None, file: Path | None) -> tuple[bytes, str]:
-    if row is not None:
-        return row.encode(), "text/csv"
+def read_body(row: str | None, file: Path | None, content_type: str | None) -> tuple[bytes, str]:
+    """The request and what it is: as said, as its file ends, or as it looks."""
     if file is None:
-        return sys.stdin.buffer.read(), "text/csv"
-    if file.suffix not in TYPES:
-        raise typer.BadParameter(f"{file}: expected a name that ends in {', '.join(TYPES)}")
-    return file.read_bytes(), TYPES[file.suffix]
+        body = sys.stdin.buffer.read() if row is None else row.encode()
+        return body, content_type or looks(body)
+    if content_type is None and file.suffix not in TYPES:
+        raise typer.BadParameter(
+            f"{file}: expected a name that ends in {', '.join(TYPES)}, or --content-type that says what it is"
+        )
+    return file.read_bytes(), content_type or TYPES[file.suffix]
+
+
+def looks(body: bytes) -> str:
+    """What a request looks like: JSON when it is an object or a list, else CSV."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return TYPES[".csv"]
+    return TYPES[".json" if type(document) in (dict, list) else ".csv"]
 
 
 @outcomes.command("put")

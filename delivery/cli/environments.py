@@ -10,11 +10,19 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from delivery.cli.completing import environment_names
 from delivery.cli.exits import EXIT
 from delivery.cli.shared import Engine, Env, Json, Yes, as_json, root, show
 from delivery.engine.cost import Cost
 
-Given = Annotated[str | None, typer.Argument(metavar="ENVIRONMENT", help="The same as --env: a file Pulumi.NAME.yaml.")]
+Given = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="ENVIRONMENT",
+        help="The same as --env: a file Pulumi.NAME.yaml.",
+        autocompletion=environment_names,
+    ),
+]
 Root = Annotated[Path | None, typer.Option("--root", hidden=True, help="The repository's root.")]
 Detailed = Annotated[bool, typer.Option("--detailed-exit", help="Exit 10 when there are changes.")]
 

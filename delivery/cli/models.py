@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from contract.places import ARTIFACT
+from delivery.cli.completing import model_names
 from delivery.cli.exits import EXIT
 from delivery.cli.shared import Env, Json, Model, platform, show, table
 from delivery.cli.waiting import waiting
@@ -29,7 +30,10 @@ def commands(app: typer.Typer) -> None:
 
 @models.command("list")
 def list_(
-    model: Annotated[str | None, typer.Argument(help="Which model; without it, every model in a line each.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Which model; without it, every model in a line each.", autocompletion=model_names),
+    ] = None,
     env: Env = "local",
     json_: Json = False,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from delivery.cli.completing import environment_names, model_names
 from delivery.cli.releasing import Bake, How, Strategy, Traffic, release_text, rollout_of, showing_rollout
 from delivery.cli.shared import Engine, Json, Yes, platform, show
 from delivery.cli.waiting import following, waiting
@@ -16,10 +17,17 @@ from delivery.cli.waiting import following, waiting
 if TYPE_CHECKING:
     from delivery.watching import View
 
-Source = Annotated[str, typer.Argument(metavar="FROM", help="The environment it serves in.")]
-Target = Annotated[str, typer.Argument(metavar="TO", help="The environment that is to serve it.")]
+Source = Annotated[
+    str, typer.Argument(metavar="FROM", help="The environment it serves in.", autocompletion=environment_names)
+]
+Target = Annotated[
+    str, typer.Argument(metavar="TO", help="The environment that is to serve it.", autocompletion=environment_names)
+]
 Which = Annotated[
-    str | None, typer.Option("--model", "-m", help="Only this model; without it, all that serve in FROM.")
+    str | None,
+    typer.Option(
+        "--model", "-m", help="Only this model; without it, all that serve in FROM.", autocompletion=model_names
+    ),
 ]
 Chosen = Annotated[str | None, typer.Option(help="An approved version of FROM instead of its champion.")]
 Data = Annotated[str | None, typer.Option(help="TO's data to judge on: a file, a folder or s3://…; else the newest.")]

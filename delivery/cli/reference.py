@@ -20,7 +20,8 @@ environment, `--env` (or `SLIPWAY_ENV`). Answers go to stdout, everything else t
 that is not finite: an unbounded bound, or a value that is not known, is `null`. In Python the same verbs are
 methods of `slipway.Platform`; each is named beside its command.
 
-`slipway --install-completion` teaches your shell to complete commands and options. Ctrl-C leaves what runs in the cloud
+`slipway --install-completion` teaches your shell to complete commands, options, and the environments and models that
+stand in settings' files; no cloud is asked for them. Ctrl-C leaves what runs in the cloud
 running: the same command picks it up again.
 
 ## Exit codes

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from contract.records import RecordError
 from contract.release import CHAMPION, LONGEST_BAKE_SECONDS, Release, Rollout
+from delivery.cli.completing import model_names
 from delivery.cli.exits import EXIT
 from delivery.cli.shared import Engine, Env, Json, Model, Reason, platform, show, table
 from delivery.cli.waiting import clock, waiting
@@ -61,7 +62,10 @@ def commands(app: typer.Typer) -> None:
 
 def deploy(
     model: Model,
-    version: Version = "approved",
+    version: Annotated[
+        str | None, typer.Argument(metavar="VERSION", help="A number, a tag, `latest` or `approved`, the default.")
+    ] = None,
+    named: Annotated[str | None, typer.Option("--version", help="The same as VERSION.")] = None,
     strategy: How = Strategy.CANARY,
     traffic: Traffic = 10,
     bake: Bake = 600,
@@ -75,10 +79,19 @@ def deploy(
 
     Example: `slipway deploy churn 2 --strategy canary --traffic 10 --bake 60`
     """
-    rollout = rollout_of(strategy, traffic, bake)
-    with showing_rollout(f"deploying version {version} of {model}") as look:
-        release = platform(env, engine).deploy(model, version, rollout=rollout, show=look)
+    wanted, rollout = version_of(version, named), rollout_of(strategy, traffic, bake)
+    with showing_rollout(f"deploying version {wanted} of {model}") as look:
+        release = platform(env, engine).deploy(model, wanted, rollout=rollout, show=look)
     tell_release(release, json_)
+
+
+def version_of(given: str | None, named: str | None) -> str:
+    """The version that is meant, whichever way it was named; named twice, both must be the same."""
+    if given is not None and named is not None and given != named:
+        raise typer.BadParameter(
+            f"VERSION is {given} and --version is {named}: only one can become the champion. Leave one of them out."
+        )
+    return given or named or "approved"
 
 
 def rollback(
@@ -171,6 +184,27 @@ def verify(env: Env = "local", json_: Json = False) -> None:
     show(breaks, "\n".join(each.says for each in breaks) or "the ledger is whole", json_)
     if breaks:
         raise typer.Exit(EXIT["failed"])
+
+
+@ledger.command("log")
+def log(
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Only decisions about this model.", autocompletion=model_names)
+    ] = None,
+    rows: Annotated[int, typer.Option(help="How many, the newest.", min=1)] = 20,
+    env: Env = "local",
+    json_: Json = False,
+) -> None:
+    """List decisions, newest first: when, what, which model, who, why.
+
+    Example: `slipway ledger log --model churn --rows 5`
+    """
+    found = platform(env).ledger_log(model, rows)
+    lines = [
+        [str(each.number), *(getattr(each.decision, name) for name in ("at", "what", "model", "who", "why"))]
+        for each in found
+    ]
+    show(found, table(["", "at", "what", "model", "who", "why"], lines) if found else "nothing was decided yet", json_)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
@@ -18,11 +17,16 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
+from delivery.cli.completing import environment_names, model_names, root
+
 if TYPE_CHECKING:
     from delivery.platform import Platform
 
-Env = Annotated[str, typer.Option("--env", "-e", envvar="SLIPWAY_ENV", help="Which environment.")]
-Model = Annotated[str, typer.Argument(help="Which model, as settings name it.")]
+Env = Annotated[
+    str,
+    typer.Option("--env", "-e", envvar="SLIPWAY_ENV", help="Which environment.", autocompletion=environment_names),
+]
+Model = Annotated[str, typer.Argument(help="Which model, as settings name it.", autocompletion=model_names)]
 
 
 class EngineName(StrEnum):
@@ -36,15 +40,6 @@ Engine = Annotated[EngineName | None, typer.Option(help="What does the work; wit
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it goes into the ledger.")]
-
-ROOT = "SLIPWAY_ROOT"
-
-
-def root() -> Path:
-    """The checkout that a command works on: the one that is named, else the one it stands in."""
-    from stacks.settings import ROOT as OURS
-
-    return Path(os.environ[ROOT]).resolve() if os.environ.get(ROOT) else OURS
 
 
 def platform(env: str, engine: str | None = None) -> Platform:

@@ -15,10 +15,14 @@ from typing import Any
 
 import httpx
 import pytest
+import typer
 
 from delivery.cli import main
+from delivery.cli.asking import looks, read_body
+from delivery.cli.completing import models_of
 from delivery.cli.exits import EXIT
 from delivery.cli.reference import every_command
+from delivery.cli.releasing import version_of
 from delivery.engine import machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +91,7 @@ SERVING: dict[str, tuple[str, ...]] = {
     "rollback": ("slipway shadow churn --stop",),
     "why": (),
     "report": (),
+    "ledger log": (),
     "ledger verify": (),
     "promote": (),
 }
@@ -217,12 +222,78 @@ def options(command: Any) -> set[str]:
     return {option for each in command.params for option in each.opts}
 
 
-def test_a_shell_can_complete_commands() -> None:
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("slipway exp", "experiment"),
+        ("slipway status --env loc", "local"),
+        ("slipway preview sta", "staging"),
+        ("slipway promote dev sta", "staging"),
+        ("slipway status ch", "churn"),
+        ("slipway invoke --env local ch", "churn"),
+        ("slipway ledger log --model ch", "churn"),
+    ],
+)
+def test_a_shell_can_complete_commands_environments_and_models(typed: str, completed: str) -> None:
+    words = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
     shown = subprocess.run(
         [sys.executable, "-m", "delivery.cli"],
-        env=os.environ | {"_SLIPWAY_COMPLETE": "complete_bash", "COMP_WORDS": "slipway exp", "COMP_CWORD": "1"},
+        env=os.environ | {"_SLIPWAY_COMPLETE": "complete_bash"} | words,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "experiment" in shown.stdout
+    assert completed in shown.stdout.split()
+
+
+def test_settings_that_cannot_be_read_complete_nothing(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.local.yaml").write_text("config: [")
+    assert models_of("local", tmp_path) == []
+    assert models_of("absent", tmp_path) == []
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == EXIT["done"]
+    assert re.fullmatch(r"slipway \d+\.\d+\.\d+, Python \S+\n", capsys.readouterr().out)
+
+
+def test_a_version_may_be_named_either_way_but_not_two_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [version_of("2", None), version_of(None, "2"), version_of("2", "2")] == ["2", "2", "2"]
+    assert version_of(None, None) == "approved"
+    assert main(["deploy", "churn", "2", "--version", "3"]) == EXIT["usage"]
+    assert "VERSION is 2 and --version is 3" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("body", "seen"),
+    [
+        ("1,2,no\n", "text/csv"),
+        ("[1, 2]", "application/json"),
+        (' {"rows": [[1]]}\n', "application/json"),
+        ("3", "text/csv"),
+        ("", "text/csv"),
+        ("{1,2", "text/csv"),
+    ],
+)
+def test_a_request_from_standard_input_is_taken_for_what_it_looks_like(body: str, seen: str) -> None:
+    assert looks(body.encode()) == seen
+
+
+def test_what_a_request_is_can_be_said(tmp_path: Path) -> None:
+    file = tmp_path / "rows.txt"
+    file.write_text("1,2")
+    assert read_body(None, file, "text/csv") == (b"1,2", "text/csv")
+    assert read_body("[1]", None, "text/csv") == (b"[1]", "text/csv")
+    with pytest.raises(typer.BadParameter, match="--content-type"):
+        read_body(None, file, None)
+
+
+def test_the_ledger_is_listed_newest_first_by_model_and_number(checkout: Any) -> None:
+    every = checkout.ask("slipway ledger log --rows 1000")
+    numbers = [each["number"] for each in every]
+    assert numbers == sorted(numbers, reverse=True)
+    assert (
+        checkout.ask("slipway ledger log --rows 2 --model churn")
+        == [each for each in every if each["decision"]["model"] == "churn"][:2]
+    )
+    assert "Did you mean 'churn'?" in checkout.type("slipway ledger log --model chrun", expect=EXIT["failed"]).err
