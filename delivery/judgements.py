@@ -17,6 +17,7 @@ from contract.records import nearest
 from contract.signals import BY_KEY
 from delivery.environment import Environment
 from delivery.runs import Pipeline, token_of
+from infra.runbooks import Runbooks
 
 DRIFT_SIGNALS = ("drift", "prediction_drift", "data_quality", "monitor_ran")
 LOOKED_AT = 8  # reports that are read: one per variant of the newest runs
@@ -145,13 +146,14 @@ class Judgements:
         wanted = [each for each in self.environment.model(self.model).alarms if each in signals]
         if not wanted:
             return []
+        runbooks = Runbooks(self.environment.settings.alerts.runbooks)
         answer = self.environment.client("cloudwatch").describe_alarms(AlarmNames=wanted)
         found = [
             AlarmState(
                 each["AlarmName"],
                 each["StateValue"],
                 each.get("StateReason", ""),
-                BY_KEY[signals[each["AlarmName"]]].runbook,
+                runbooks.page(BY_KEY[signals[each["AlarmName"]]]),
             )
             for each in answer["MetricAlarms"]
         ]

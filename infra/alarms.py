@@ -12,6 +12,7 @@ import pulumi_aws as aws
 from contract.signals import EXPERIMENT, OURS, PIPELINES, SLICE, TABLE, VARIANT, Signal, Watch, signal
 from infra.component import Component
 from infra.names import Names
+from infra.runbooks import Runbooks
 
 # What belongs together: (name, meaning, signals).
 GROUPS = (
@@ -34,10 +35,11 @@ class AlarmSpec:
     signal: Signal
     watch: Watch
     dimensions: Mapping[str, pulumi.Input[str]]
+    runbooks: Runbooks
 
     @property
     def description(self) -> str:
-        return f"{self.signal.alarm_means} Runbook: {self.signal.runbook}"
+        return self.runbooks.behind(self.signal.alarm_means, [self.signal])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class AlarmsArgs:
     thresholds: Mapping[str, float]
     silent: Sequence[str]
     topic_arn: pulumi.Input[str]
+    runbooks: Runbooks
 
 
 def watched(given: Signal, thresholds: Mapping[str, float]) -> Watch:
@@ -76,7 +79,7 @@ def specs(args: AlarmsArgs) -> Iterator[AlarmSpec]:
             continue
         for variant, dimensions in places(each, args, endpoint):
             name = args.names.alarm(args.model, each.key, variant)
-            yield AlarmSpec(name, each, watched(each, args.thresholds), dimensions)
+            yield AlarmSpec(name, each, watched(each, args.thresholds), dimensions, args.runbooks)
 
 
 def places(
@@ -155,20 +158,21 @@ class Alarms(Component):
 
     def _groups(self) -> None:
         for name, meaning, keys in GROUPS:
-            members = [each for key in keys for each in self.named(key)]
+            members = [each for each in self.specs if each.signal.key in keys]
             if members:
-                self._group(name, meaning, members)
+                self._group(name, meaning, sorted(members, key=lambda each: keys.index(each.signal.key)))
 
-    def _group(self, name: str, meaning: str, members: Sequence[str]) -> None:
-        rule = " OR ".join(f'ALARM("{member}")' for member in members)
+    def _group(self, name: str, meaning: str, members: Sequence[AlarmSpec]) -> None:
+        rule = " OR ".join(f'ALARM("{member.name}")' for member in members)
+        told = f"{meaning}. Open the dashboard {self.args.names.dashboard(self.args.model)}."
         aws.cloudwatch.CompositeAlarm(
             f"{self.args.model}-{name}",
             alarm_name=self.args.names.alarm(self.args.model, name),
-            alarm_description=f"{meaning}. Open the dashboard {self.args.names.dashboard(self.args.model)}.",
+            alarm_description=self.args.runbooks.behind(told, [member.signal for member in members]),
             alarm_rule=rule,
             alarm_actions=[self.args.topic_arn],
             ok_actions=[self.args.topic_arn],
-            opts=self.own(depends_on=[self.alarms[member] for member in members]),
+            opts=self.own(depends_on=[self.alarms[member.name] for member in members]),
         )
 
 

@@ -18,6 +18,7 @@ from contract.release import CHAMPION, Variant
 from contract.signals import SAGEMAKER, signal
 from infra.alarms import AlarmSpec, declare, watched
 from infra.component import Component
+from infra.runbooks import Runbooks
 from infra.serving import Plan, Scaling, capture, deployment, guard_dimensions, guard_names
 
 # What the traffic controller and autoscaling own once the endpoint lives.
@@ -36,6 +37,7 @@ class EndpointArgs:
     thresholds: Mapping[str, float]
     topic_arn: pulumi.Input[str]
     ready: Sequence[pulumi.Resource]
+    runbooks: Runbooks
 
 
 class Endpoint(Component):
@@ -117,7 +119,7 @@ class Endpoint(Component):
         for key, name in zip(rollout.alarms, guard_names(self.plan.names, self.plan.model, rollout), strict=True):
             given = signal(key)
             dimensions = guard_dimensions(endpoint, self.config.name)
-            spec = AlarmSpec(name, given, watched(given, self.args.thresholds), dimensions)
+            spec = AlarmSpec(name, given, watched(given, self.args.thresholds), dimensions, self.args.runbooks)
             label = name.removeprefix(f"{self.plan.names.of()}-")
             guards.append(declare(label, spec, [], self.own()))
         return guards

@@ -9,12 +9,13 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from contract.signals import HOUR, PIPELINES
+from contract.signals import HOUR, PIPELINES, signal
 from infra import definitions
 from infra.component import Component
 from infra.names import Names
+from infra.runbooks import Runbooks
 
-COOL_DOWN_RUNBOOK = "docs/runbooks/drift.md"
+COOL_DOWN = "drift"  # the signal whose runbook tells of the cool-down
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,12 @@ class PipelineArgs:
     key_arn: pulumi.Input[str]
     schedule_group: pulumi.Input[str]
     schedule: str | None
+    retrain_signals: Sequence[str]
     retrain_alarms: Sequence[str]
     retrain_on: Sequence[pulumi.Resource]
     cool_down_hours: int
     ready: Sequence[pulumi.Resource]
+    runbooks: Runbooks
 
 
 class Pipeline(Component):
@@ -118,11 +121,13 @@ class Pipeline(Component):
         """
         names, model = self.args.names, self.args.model
         resting, trigger = names.alarm(model, "trained_lately"), names.alarm(model, "retrain")
+        lately = f"A run of {model} was started in the last {self.args.cool_down_hours} hours"
+        rests = f"{lately}: drift or lost quality starts no other."
+        again = f"Drift or lost quality of {model}: it is trained again."
         cooling = aws.cloudwatch.MetricAlarm(
             f"{model}-trained-lately",
             name=resting,
-            alarm_description=f"A run of {model} was started in the last {self.args.cool_down_hours} hours: "
-            f"drift or lost quality starts no other. Runbook: {COOL_DOWN_RUNBOOK}",
+            alarm_description=self.args.runbooks.behind(rests, [signal(COOL_DOWN)]),
             namespace=PIPELINES,
             metric_name="ExecutionStarted",
             dimensions={"PipelineName": names.training_pipeline(model)},
@@ -139,7 +144,7 @@ class Pipeline(Component):
         aws.cloudwatch.CompositeAlarm(
             f"{model}-retrain",
             alarm_name=trigger,
-            alarm_description=f"Drift or lost quality of {model}: it is trained again. Runbook: {COOL_DOWN_RUNBOOK}",
+            alarm_description=self.args.runbooks.behind(again, [*map(signal, self.args.retrain_signals)]),
             alarm_rule=f'({any_of}) AND NOT ALARM("{resting}")',
             opts=self.own(depends_on=[cooling, *self.args.retrain_on]),
         )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.policies import WILDCARDS
+from infra.runbooks import MOST, named_in
 
 MODEL = "aws:sagemaker/model:Model"
 CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
@@ -24,6 +25,7 @@ ROLE = "aws:iam/role:Role"
 POLICY = "aws:iam/policy:Policy"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+COMPOSITE = "aws:cloudwatch/compositeAlarm:CompositeAlarm"
 ACTION = "aws:appautoscaling/scheduledAction:ScheduledAction"
 TARGET = "aws:appautoscaling/target:Target"
 PROVIDER = "pulumi:providers:aws"
@@ -329,11 +331,34 @@ def features_protected(stack: Stack) -> Iterator[Breach]:
             yield Breach(group.name, "is not protected")
 
 
-@rule("SLW021", "every alarm says what it means and where its runbook is", "AWS Well-Architected OPS10")
+@rule(
+    "SLW021", "every alarm says what it means and names the runbooks of what it watches", "AWS Well-Architected OPS10"
+)
 def alarms_explained(stack: Stack) -> Iterator[Breach]:
-    for alarm in stack.of(ALARM):
-        if "docs/runbooks/" not in str(alarm.inputs.get("alarmDescription", "")):
+    alarms = [*stack.of(ALARM), *stack.of(COMPOSITE)]
+    pages = {each.inputs.get("name") or each.inputs.get("alarmName"): pages_of(each) for each in alarms}
+    for alarm in alarms:
+        own = pages_of(alarm)
+        missing = {page for watched in watched_by(alarm) for page in pages.get(watched, ())} - {*own}
+        if not own:
             yield Breach(alarm.name, "names no runbook")
+        elif missing:
+            yield Breach(alarm.name, f"watches what {', '.join(sorted(missing))} is about, and does not name it")
+        if len(description(alarm)) > MOST:
+            yield Breach(alarm.name, f"its description is longer than the {MOST} characters CloudWatch takes")
+
+
+def description(alarm: Resource) -> str:
+    return str(alarm.inputs.get("alarmDescription") or "")
+
+
+def pages_of(alarm: Resource) -> list[str]:
+    return named_in(description(alarm))
+
+
+def watched_by(composite: Resource) -> list[str]:
+    """The alarms that raise a composite one; those that only hold it back are no trouble of their own."""
+    return re.findall(r'(?<!NOT )ALARM\("([^"]+)"\)', str(composite.inputs.get("alarmRule") or ""))
 
 
 @rule("SLW022", "nothing in an endpoint's environment looks like a secret", "Model.environment is readable by Describe")

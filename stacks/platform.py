@@ -30,6 +30,7 @@ from infra.parameters import Parameters, ParametersArgs
 from infra.pipeline import Pipeline, PipelineArgs
 from infra.policies import Grounds, document, key
 from infra.registry import Registry, RegistryArgs
+from infra.runbooks import Runbooks
 from infra.schedules import Schedules, SchedulesArgs
 from infra.storage import Lock, Replica, Storage, StorageArgs
 from infra.tracking import Tracking, TrackingArgs
@@ -79,6 +80,7 @@ class Platform:
         self.settings = settings
         self.releases = releases
         self.names = settings.names
+        self.runbooks = Runbooks(settings.alerts.runbooks)
         self.opts = pulumi.ResourceOptions(providers=[self._provider("main", settings.region)])
         self.foundation = self._foundation(pager)
         self.images = self._images()
@@ -279,7 +281,8 @@ class ModelParts:
             baselines_uri=f"s3://{self.names.bucket('artifacts')}/{places.baselines_prefix(self.name)}",
             floors=training.floors,
         )
-        retrain = [each for key in RETRAIN_ON for each in self.alarms.named(key)] if training.on_drift else []
+        causes = [key for key in RETRAIN_ON if self.alarms.named(key)] if training.on_drift else []
+        retrain = [each for key in causes for each in self.alarms.named(key)]
         args = PipelineArgs(
             names=self.names,
             model=self.name,
@@ -290,10 +293,12 @@ class ModelParts:
             key_arn=self.shared.keys.arn,
             schedule_group=self.shared.schedules.group,
             schedule=training.schedule,
+            retrain_signals=causes,
             retrain_alarms=retrain,
             retrain_on=[self.alarms.alarms[each] for each in retrain],
             cool_down_hours=training.cool_down_hours,
             ready=[self.platform.registry.groups[self.name], *self.shared.identity.policies],
+            runbooks=self.platform.runbooks,
         )
         return Pipeline(args, self.platform.opts)
 
@@ -310,6 +315,7 @@ class ModelParts:
             thresholds=self.given.thresholds,
             topic_arn=self.shared.alerts.alerts.arn,
             ready=[*self.shared.identity.policies, *self.shared.storage.versioning],
+            runbooks=self.platform.runbooks,
         )
         return Endpoint(args, self.platform.opts)
 
@@ -324,6 +330,7 @@ class ModelParts:
             thresholds=self.given.thresholds,
             silent=self.given.silent,
             topic_arn=self.shared.alerts.alerts.arn,
+            runbooks=self.platform.runbooks,
         )
         return Alarms(args, self.platform.opts)
 

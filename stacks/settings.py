@@ -20,6 +20,7 @@ from contract.signals import BY_KEY
 from contract.stages import METRICS
 from infra.names import Names, NamingError, Person
 from infra.prices import types
+from infra.runbooks import FOLDER, LONGEST
 from infra.tags import TagError, Tags
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,6 +33,7 @@ IMAGE = re.compile(
 )
 S3_URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/\S+")
 CRON = re.compile(r"(cron\(\S+ \S+ \S+ \S+ \S+ \S+\)|rate\(\d+ (minute|minutes|hour|hours|day|days)\))")
+PUBLISHED = re.compile(r"https?://\S+|[\w.-]+(/[\w.-]+)*/?")
 ARN = re.compile(r"arn:aws:(iam|sts)::\d{12}:(root|role/.+|user/.+)")
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 URI = re.compile(r"https://\S+")
@@ -123,6 +125,16 @@ def email(given: object) -> object:
     return given
 
 
+def runbooks_address(given: object) -> object:
+    if not isinstance(given, str) or not PUBLISHED.fullmatch(given) or len(given) > LONGEST:
+        raise refuse(
+            given,
+            f"an https address or a folder of the repository, at most {LONGEST} characters",
+            "Each runbook's file name is put behind it: https://github.com/your-organisation/slipway/blob/main/docs/runbooks.",
+        )
+    return given.rstrip("/")
+
+
 def serving_type(given: object) -> object:
     return instance(given, types("endpoint"), "an endpoint")
 
@@ -168,6 +180,7 @@ S3Uri = Annotated[str, BeforeValidator(s3_uri)]
 Cron = Annotated[str, BeforeValidator(cron)]
 Principal = Annotated[str, BeforeValidator(principal)]
 Email = Annotated[str, BeforeValidator(email)]
+RunbooksAddress = Annotated[str, BeforeValidator(runbooks_address)]
 ServingType = Annotated[str, BeforeValidator(serving_type)]
 TrainingType = Annotated[str, BeforeValidator(training_type)]
 Metric = Annotated[str, BeforeValidator(metric_name)]
@@ -247,6 +260,7 @@ class AlertSettings(Strict):
     emails: list[Email] = []
     page_by_email_alone: Flag = False
     pager: Annotated[str, Field(pattern=r"^https://\S+$")] | None = None
+    runbooks: RunbooksAddress = FOLDER
 
 
 class BudgetSettings(Strict):

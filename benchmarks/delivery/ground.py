@@ -43,6 +43,7 @@ from delivery.local import PLAIN, until
 from delivery.platform import QUIET, Platform
 from infra import definitions
 from infra.alarms import AlarmSpec, watched
+from infra.runbooks import Runbooks
 from infra.serving import Plan, capture, guard_dimensions, guard_names
 from stacks.settings import KEY, load
 
@@ -288,7 +289,8 @@ class Ground:
         rollout, thresholds = plan.release.rollout, self.environment.settings.models[plan.model].thresholds
         for key, name in zip(rollout.alarms, guard_names(self.names, plan.model, rollout), strict=True):
             found = signal(key)
-            spec = AlarmSpec(name, found, watched(found, thresholds), guard_dimensions(self.endpoint, plan.config_name))
+            dimensions = guard_dimensions(self.endpoint, plan.config_name)
+            spec = AlarmSpec(name, found, watched(found, thresholds), dimensions, Runbooks())
             self.client("cloudwatch").put_metric_alarm(**alarm(spec))
 
     def watch(self, plan: Plan) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from delivery.dashboard.looking import Look
+from infra.runbooks import named_in
 from monitoring.report.page import table, text
 
 TITLE, PLACE, WIDE = "Alarms", 20, False
+ADDRESS = re.compile(r"(https?://\S+)")
 ORDER = ("ALARM", "INSUFFICIENT_DATA", "OK")
 WORDS = {"ALARM": ("bad", "up"), "OK": ("good", "calm"), "INSUFFICIENT_DATA": ("unsure", "no data")}
 
@@ -54,11 +57,26 @@ def show(found: list[Alarm]) -> str:
             f'<span class="tag {WORDS[each.state][0]}">{WORDS[each.state][1]}</span>',
             text(each.name),
             f"{each.since:%d %b %H:%M}",
-            f'<span class="text">{text(each.description)}</span>',
+            f'<span class="text">{linked(each.description)}</span>',
         ]
         for each in found
     ]
     said = f"{len(up)} of {len(found)} are up" if up else f"all {len(found)} are calm or have no data"
-    causes = "".join(f'<p class="note bad-text">{text(each.name)}: {text(each.reason)}</p>' for each in up)
+    causes = "".join(map(cause, up))
     listed = table(["", "alarm", "since", "what it means"], rows, "Alarms")
     return f"<p>{said}</p>{causes}<details><summary>all of them</summary>{listed}</details>"
+
+
+def cause(alarm: Alarm) -> str:
+    """Why an alarm is up, and what to read now."""
+    pages = linked(" ".join(named_in(alarm.description)))
+    return f'<p class="note bad-text">{text(alarm.name)}: {text(alarm.reason)} <span class="soft">{pages}</span></p>'
+
+
+def linked(said: str) -> str:
+    """A text whose web addresses can be followed; whatever else it holds stays text."""
+    return "".join(link(each) if ADDRESS.fullmatch(each) else text(each) for each in ADDRESS.split(said))
+
+
+def link(address: str) -> str:
+    return f'<a href="{text(address)}" target="_blank" rel="noopener noreferrer">{text(address)}</a>'

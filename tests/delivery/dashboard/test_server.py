@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 from delivery.dashboard.graph import Graph, drawing
 from delivery.dashboard.looking import Look
 from delivery.dashboard.parts import parts
+from delivery.dashboard.parts.alarms import Alarm, cause, linked
 from delivery.dashboard.report import report
 from delivery.dashboard.trouble import explained
 
@@ -85,6 +87,29 @@ def test_a_graph_stands_in_columns_and_leaves_out_arrows_that_others_imply() -> 
 
 def test_steps_that_wait_for_each_other_are_drawn_all_the_same() -> None:
     assert Graph({"a": frozenset({"b"}), "b": frozenset({"a"})}).columns()
+
+
+def test_the_runbook_of_an_alarm_that_is_up_can_be_followed_where_it_is_a_web_address() -> None:
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    page = "https://wiki.example.com/drift.md"
+    told = cause(Alarm("drift", "ALARM", at, "1 datapoint", f"Inputs differ. Runbook: {page}"))
+    assert f'<a href="{page}" target="_blank" rel="noopener noreferrer">{page}</a>' in told
+    told = cause(Alarm("drift", "ALARM", at, "see https://elsewhere.example", "It. Runbook: docs/runbooks/drift.md"))
+    assert "docs/runbooks/drift.md" in told
+    assert "<a " not in told
+
+
+@pytest.mark.parametrize(
+    "said", ["Runbook: docs/runbooks/drift.md", "javascript:alert(1)", "data:text/html,x", "//elsewhere", "<a href=x>"]
+)
+def test_what_is_no_web_address_stays_text(said: str) -> None:
+    assert "<a " not in linked(said)
+
+
+def test_an_address_cannot_leave_its_quotes() -> None:
+    assert linked('https://x"onclick="y') == (
+        '<a href="https://x&quot;onclick=&quot;y" target="_blank" rel="noopener noreferrer">https://x&quot;onclick=&quot;y</a>'
+    )
 
 
 @pytest.mark.browser
