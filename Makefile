@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor engine lock format tables check rules test offline up down demo promote propose preview refresh measure
+.PHONY: help setup doctor engine lock format tables check rules test offline up down demo promote due conclude propose preview refresh measure
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -67,11 +67,20 @@ promote: setup  ## release in TO what serves in FROM, with NOTE as your yes
 	@env $(foreach each,ACCESS_KEY_ID SECRET_ACCESS_KEY SESSION_TOKEN,$(SOURCE)_$(each)="$$SOURCE_AWS_$(each)") \
 	  slipway promote "$$FROM" "$$TO" --note "$$NOTE" --yes
 
-propose:  ## propose the release file of TO as a pull request (in CI)
-	@git switch --quiet --create "release-$$TO-$$GITHUB_RUN_ID"
-	@git -c user.name=slipway -c user.email=slipway@users.noreply.github.com commit --quiet --message "What serves in $$TO" "releases/$$TO.yaml"
-	@git push --quiet "https://x-access-token:$$GH_TOKEN@github.com/$$GITHUB_REPOSITORY" HEAD
-	@gh pr create --title "What serves in $$TO" --body "Released by workflow run $$GITHUB_RUN_ID." --head "release-$$TO-$$GITHUB_RUN_ID"
+due: setup  ## say where experiments run that no open proposal is about, as an output of the step (in CI)
+	@proposed="$$(gh pr list --json headRefName --jq '.[].headRefName' --limit 1000)" && \
+	  due="$$(echo "$$proposed" | python tools/due.py)" && echo "environments=$$due" >>"$$GITHUB_OUTPUT"
+
+conclude: setup  ## end the experiments of ENV as their verdicts say; those that are not decided go on
+	@slipway experiment conclude --env "$(ENV)"
+
+propose:  ## propose the release file of TO as a pull request, when it changed (in CI)
+	@git add "releases/$$TO.yaml"; if git diff --cached --quiet; then echo "releases/$$TO.yaml is as it was: nothing to propose"; else \
+	  set -e; \
+	  git switch --quiet --create "release-$$TO-$$GITHUB_RUN_ID"; \
+	  git -c user.name=slipway -c user.email=slipway@users.noreply.github.com commit --quiet --message "What serves in $$TO" "releases/$$TO.yaml"; \
+	  git push --quiet "https://x-access-token:$$GH_TOKEN@github.com/$$GITHUB_REPOSITORY" HEAD; \
+	  gh pr create --title "What serves in $$TO" --body "Released by workflow run $$GITHUB_RUN_ID." --head "release-$$TO-$$GITHUB_RUN_ID"; fi
 
 preview: setup  ## what `up` would change in ENV, and what that would cost a month
 	@slipway preview $(or $(ENV),local)

@@ -9,15 +9,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from delivery.cli.releasing import Bake, How, Strategy, Traffic, Version, rollout_of, showing_rollout, tell_release
+from delivery.cli.releasing import (
+    Bake,
+    How,
+    Strategy,
+    Traffic,
+    Version,
+    release_text,
+    rollout_of,
+    showing_rollout,
+    tell_release,
+)
 from delivery.cli.shared import Engine, Env, Json, Model, Reason, platform, show, table
 from delivery.cli.waiting import waiting
 
 if TYPE_CHECKING:
+    from contract.release import Release, Rollout
     from delivery.experiments import Standing
+    from delivery.platform import Platform
 
 File = Annotated[
     Path, typer.Option("--file", help="What the experiment is, JSON or YAML.", exists=True, dir_okay=False)
+]
+Concluded = Annotated[
+    str | None, typer.Argument(help="Which model, as settings name it; without it, all that are in an experiment.")
 ]
 Share = Annotated[int, typer.Option(help="Percent of the traffic for the challenger.", min=1, max=99)]
 
@@ -107,7 +122,7 @@ def status(model: Model, env: Env = "local", json_: Json = False) -> None:
 
 @experiment.command("conclude")
 def conclude(
-    model: Model,
+    model: Concluded = None,
     strategy: How = Strategy.CANARY,
     traffic: Traffic = 10,
     bake: Bake = 600,
@@ -117,19 +132,33 @@ def conclude(
 ) -> None:
     """End it as its verdict says: promote the challenger under a rollout, or stop. Not decided yet: nothing.
 
-    What CI runs by schedule; running it again is harmless.
+    What CI runs by schedule, for all models at once; running it again is harmless.
 
     Example: `slipway experiment conclude churn`
     """
-    rollout = rollout_of(strategy, traffic, bake)
-    here = platform(env, engine)
+    here, rollout = platform(env, engine), rollout_of(strategy, traffic, bake)
+    if model is not None:
+        answer = concluded(here, model, rollout)
+        show(answer, ending_text(answer), json_)
+        return
+    models = here.environment.releases.read().models
+    answers = {name: concluded(here, name, rollout) for name, each in models.items() if each.experiment}
+    told = "\n".join(f"{name}: {ending_text(each)}" for name, each in answers.items())
+    show(answers, told or f"no experiment runs in {env}", json_)
+
+
+def concluded(here: Platform, model: str, rollout: Rollout) -> Release | Standing:
+    """The release an experiment ended with, or how it stands when it is not decided."""
     with showing_rollout(f"concluding the experiment on {model}") as look:
-        ended = here.conclude_experiment(model, rollout, show=look)
-    if ended is None:
-        found = here.experiment(model)
-        show(found, f"{found.name}: {found.decision}: {found.reason}", json_)
-    else:
-        tell_release(ended, json_)
+        return here.conclude_experiment(model, rollout, show=look) or here.experiment(model)
+
+
+def ending_text(answer: Release | Standing) -> str:
+    from contract.release import Release
+
+    if isinstance(answer, Release):
+        return release_text(answer)
+    return f"{answer.name}: {answer.decision}: {answer.reason}"
 
 
 @experiment.command("move")

@@ -85,7 +85,7 @@ SERVING: dict[str, tuple[str, ...]] = {
     "experiment move": (),
     "experiment status": (),
     "experiment conclude": (),
-    "experiment stop": (),
+    "experiment stop": ("slipway experiment conclude",),
     "experiment promote": ("slipway experiment start churn 1 --name summer --traffic 10",),
     "shadow": (),
     "rollback": ("slipway shadow churn --stop",),
@@ -206,6 +206,11 @@ def test_without_a_model_the_list_is_of_all_models(checkout: Any) -> None:
     (line,) = json.loads(checkout.type("slipway models list --json").out)
     assert line.keys() == {"model", "serves", "release", "endpoint", "newest", "approval"}
     assert line["model"] == "churn"
+
+
+def test_without_a_model_every_experiment_is_concluded_and_there_may_be_none(spare: Any) -> None:
+    assert spare.type("slipway experiment conclude").out == "no experiment runs in local\n"
+    assert json.loads(spare.type("slipway experiment conclude --json").out) == {}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -53,7 +53,7 @@ def test_rights_are_given_job_by_job(path: Any) -> None:
     assert all(job["permissions"] for job in given["jobs"].values())
 
 
-@pytest.mark.parametrize("name", ["up", "promote", "nightly"])
+@pytest.mark.parametrize("name", ["up", "promote", "nightly", "experiments"])
 def test_one_run_per_stack_at_a_time(name: str) -> None:
     given = document(ROOT / ".github" / "workflows" / f"{name}.yml")
     groups = [given.get("concurrency"), *(job.get("concurrency") for job in given["jobs"].values())]
@@ -75,3 +75,11 @@ def test_promotion_types_the_one_command_that_a_person_types() -> None:
     typed = [step["run"] for step in steps(ROOT / ".github" / "workflows" / "promote.yml") if "run" in step]
     assert typed == ["make engine", "make promote", "make propose"]
     assert 'slipway promote "$$FROM" "$$TO" --note "$$NOTE" --yes' in (ROOT / "Makefile").read_text()
+
+
+def test_experiments_are_concluded_by_schedule_where_they_run() -> None:
+    path = ROOT / ".github" / "workflows" / "experiments.yml"
+    typed = [step["run"] for step in steps(path) if "run" in step]
+    assert typed == ["make due", "make engine", 'make conclude ENV="${ENVIRONMENT}"', "make propose"]
+    assert re.search(r'cron: "\d+ \d+ \* \* \*"', path.read_text())
+    assert 'slipway experiment conclude --env "$(ENV)"' in (ROOT / "Makefile").read_text()
