@@ -1,6 +1,9 @@
 # Every verb does one thing; hooks and CI call these and nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
+ifndef SLIPWAY_PATH  # what the shell that typed `make` finds, without what is added here
+export SLIPWAY_PATH := $(PATH)
+endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
