@@ -1,4 +1,4 @@
-"""How the model is trained and judged: each pipeline as a graph, its newest run over time, what that used and cost."""
+"""How a model is trained, taken over and judged: each pipeline as a graph, its newest run, what that used and cost."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ class Shown:
 
 
 def read(look: Look) -> list[Shown]:
-    names = (look.names.training_pipeline(look.model), look.names.monitor_pipeline(look.model))
-    return [shown for name in names if (shown := one(look, name)) is not None]
+    names = look.names
+    wanted = (names.training_pipeline, names.promotion_pipeline, names.monitor_pipeline)
+    return [shown for name in wanted if (shown := one(look, name(look.model))) is not None]
 
 
 def one(look: Look, name: str) -> Shown | None:
@@ -93,7 +94,7 @@ def pipeline(found: Shown) -> str:
     states = {each.step.name: (MOODS.get(each.step.status, ""), words(each)) for each in found.steps}
     drawn = drawing(found.graph, states, f"Steps of {found.name}")
     if not found.runs:
-        return f'<h3>{text(found.name)}</h3>{drawn}<p class="empty">It never ran: slipway run.</p>'
+        return f'<h3>{text(found.name)}</h3>{drawn}<p class="empty">It never ran.</p>'
     newest = found.runs[0]
     mood = MOODS.get(newest.status, "")
     said = f'newest run {newest.started:%d %b %H:%M} <span class="tag {mood}">{text(newest.status)}</span>'

@@ -121,10 +121,11 @@ class Filled:
         self.add("endpoint", name, {**body, "ProductionVariants": live, "LastModifiedTime": NOW.timestamp()})
 
     def pipelines(self) -> None:
-        """The training pipeline with two runs, the newest failed; the monitor's, that never ran."""
+        """The training pipeline with two runs, the newest failed; promotion's and the monitor's, that never ran."""
         names = self.names
         for name, waits in (
             (names.training_pipeline("churn"), {"Snapshot": [], "Validate": ["Snapshot"], "Train": ["Validate"]}),
+            (names.promotion_pipeline("churn"), {"TakeOver": [], "Register": ["TakeOver"]}),
             (names.monitor_pipeline("churn"), {"Judge": []}),
         ):
             steps = [{"Name": step, "Type": "Processing", "DependsOn": needs} for step, needs in waits.items()]

@@ -32,10 +32,11 @@ def test_the_page_shows_a_model_in_the_middle_of_its_life(
         assert "slipway-local-churn-train newest run 02 Mar 08:00 Failed" in words(tab, "pipelines")
         assert tab.locator("#pipelines svg.graph .step.bad text").all_text_contents() == ["Train", "55 s"]
         assert "1 of ml.m5.large" in words(tab, "pipelines")
+        assert "slipway-local-churn-promote TakeOver Register It never ran." in words(tab, "pipelines")
         assert "Promote" in words(tab, "experiment")
         assert "Drift: the inputs differ" in words(tab, "drift")
         assert "USD a month for what runs all the time" in words(tab, "cost")
-        assert "3 of 3 decisions about this model. The chain is whole." in words(tab, "ledger")
+        assert "3 of 3 decisions about this model. The chain is whole over the 3 decisions" in words(tab, "ledger")
         assert tab.locator("figure.plot:visible").count() >= 9
         tab.screenshot(path=tmp_path / f"{scheme}.png", full_page=True)
         assert tab.title() == "Slipway: local"
