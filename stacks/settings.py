@@ -199,32 +199,50 @@ class Strict(BaseModel):
 
 class TagSettings(Strict):
     owner: str
+    """Who answers for what is made."""
     cost_center: str
+    """Who pays for it."""
     data_class: Literal["public", "internal", "confidential", "restricted"] = "confidential"
+    """How secret what it holds is."""
     extra: dict[str, str] = {}
+    """Further tags of your own, by name."""
 
 
 class EvidenceLock(Strict):
     mode: Literal["GOVERNANCE", "COMPLIANCE"] = "GOVERNANCE"
+    """Whether a person with rights may lift the lock (`GOVERNANCE`), or nobody (`COMPLIANCE`)."""
     days: Days = 365
+    """How long evidence and ledger can be neither changed nor deleted."""
 
 
 class StorageSettings(Strict):
     tls_only: Flag = True
+    """Refuse requests to buckets that are not encrypted on the way."""
     empty_on_destroy: Flag = False
+    """Let `slipway down` empty buckets and repositories that hold something."""
     old_versions_days: Days | None = 90
+    """How long overwritten and deleted objects are kept; null keeps them."""
     capture_days: Days = 90
+    """How long captured requests and answers are kept."""
     evidence_lock: EvidenceLock | None = EvidenceLock()
+    """The object lock on the evidence bucket; null for none."""
     replica_region: Region | None = None
+    """The region evidence is copied to; null for no copy."""
 
 
 class NetworkSettings(Strict):
     kind: Literal["none", "create", "existing"] = "create"
+    """Make a network, use one that exists, or none."""
     cidr: str = "10.64.0.0/20"
+    """The addresses of a network that is made."""
     zones: Annotated[int, Field(ge=2, le=4)] = 2
+    """In how many availability zones it has subnets."""
     subnet_ids: list[str] = []
+    """The private subnets of an existing network."""
     security_group_ids: list[str] = []
+    """The security groups workloads have in an existing network."""
     flow_log_days: Days = 365
+    """How long flow logs are kept."""
 
     @model_validator(mode="after")
     def existing_is_complete(self) -> Self:
@@ -239,80 +257,125 @@ class NetworkSettings(Strict):
 
 class GithubSettings(Strict):
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    """Whose workflows may become the roles of CI: `organisation/repository`."""
     provider_arn: str | None = None
+    """The account's OIDC provider for GitHub; null makes one."""
     promotes_to: Annotated[str, Field(pattern=r"^\w+$")] | None = None
+    """The environment whose promotion may read what serves here."""
 
 
 class IdentitySettings(Strict):
     people: dict[Person, list[Principal]] = {}
+    """Who may become the role of a kind of person."""
     github: GithubSettings | None = None
+    """CI on GitHub; null for none."""
     boundary: Flag = True
+    """Keep every role inside a permissions boundary."""
 
 
 class ImageSettings(Strict):
     training: Image
+    """The training container."""
     inference: Image
+    """The serving container."""
     monitoring: Image
+    """The monitor's container."""
     pull_accounts: list[Account] = []
+    """Accounts that may pull images and read model versions, to promote them."""
 
 
 class AlertSettings(Strict):
     emails: list[Email] = []
+    """Who is told of alarms and of versions that wait for a yes."""
     page_by_email_alone: Flag = False
+    """Say that e-mail without a pager is meant, in a protected environment."""
     pager: Annotated[str, Field(pattern=r"^https://\S+$")] | None = None
+    """The https address of a paging service that alarms are sent to."""
     runbooks: RunbooksAddress = FOLDER
+    """Where the runbooks are published: alarms name each page below it."""
 
 
 class BudgetSettings(Strict):
     monthly_usd: Annotated[float, Field(gt=0, strict=False)]
+    """What the environment may cost a month."""
     blocks_preview: Flag = True
+    """Refuse a change whose highest cost is above it."""
     stops_training: Flag = False
+    """When it is spent, let the training role start nothing more; what serves goes on."""
 
 
 class FeatureGroupSettings(Strict):
     record_id: str
+    """The feature that identifies a record."""
     event_time: str = "event_time"
+    """The feature that says when it was so."""
     features: dict[str, Literal["String", "Fractional", "Integral"]]
+    """Every feature and its type."""
     online: Flag = False
+    """Keep an online store too."""
 
 
 class GovernanceSettings(Strict):
     trail: Flag = True
+    """Write down every call to the account, in a trail of CloudTrail."""
     log_days: Days = 365
+    """How long logs are kept."""
     budget: BudgetSettings | None = None
+    """A budget with its consequences; null for none."""
     anomaly_usd: Annotated[float, Field(gt=0, strict=False)] | None = None
+    """Tell people of unusual cost above this many dollars; null for no watch."""
     feature_groups: dict[ModelName, FeatureGroupSettings] = {}
+    """Feature groups of the feature store, by name."""
 
 
 class TrackingSettings(Strict):
     kind: Literal["nowhere", "none", "server", "app"] = "none"  # none: into a file of the run's own
+    """Where runs are logged: a file of each run (`none`), nowhere, a tracking server or an MLflow app."""
     size: Literal["Small", "Medium", "Large"] = "Small"
+    """How large a tracking server is."""
 
 
 class TrainingSettings(Strict):
     instance: TrainingType = "ml.m5.large"
+    """What a training or tuning job runs on."""
     instances: Annotated[int, Field(ge=1, le=20)] = 1
+    """How many of them."""
     volume_gb: Annotated[int, Field(ge=1, le=16384)] = 30
+    """The disk of each."""
     at_most_minutes: Annotated[int, Field(ge=1, le=40320)] = 60
+    """When a training job is stopped."""
     spot: Flag = False
+    """Train on spare capacity, which costs less and may be interrupted."""
     schedule: Cron | None = None
+    """When a run is started by the clock; null for never."""
     on_drift: Flag = False
+    """Start a run when drift or lost quality raises its alarm."""
     floors: dict[Metric, Annotated[float, Field(strict=False)]] = {}
+    """What a model has to reach to be registered at all, by metric."""
     cool_down_hours: Annotated[int, Field(ge=1, le=168)] = 24  # CloudWatch looks back a week at most
+    """How long alarms start no other run after a run of any cause; CloudWatch looks back a week at most."""
     hyperparameters: dict[str, str] = {}
+    """What the family is told, by name; `slipway run --set` overrides it for one run."""
 
 
 class ScheduledScale(Strict):
     at: Cron
+    """When these bounds begin to hold."""
     least: Annotated[int, Field(ge=0)]
+    """Instances at the least from then on."""
     most: Annotated[int, Field(ge=1)]
+    """Instances at the most from then on."""
 
 
 class ScalingSettings(Strict):
     least: Annotated[int, Field(ge=0)] = 2
+    """Instances at the least; 0 only for a queue (`form: async`)."""
     most: Annotated[int, Field(ge=1)] = 4
+    """Instances at the most."""
     requests_per_instance: Annotated[float, Field(gt=0, strict=False)] = 1000.0
+    """Requests a minute that one instance should have; of a queue, the backlog for each."""
     schedule: dict[ModelName, ScheduledScale] = {}
+    """Other bounds at certain times, by name."""
 
     @model_validator(mode="after")
     def least_is_not_above_most(self) -> Self:
@@ -323,13 +386,21 @@ class ScalingSettings(Strict):
 
 class ServingSettings(Strict):
     form: Literal["realtime", "serverless", "async"] = "realtime"
+    """How it is asked: at once, at once without standing instances, or by a queue."""
     instance: ServingType = "ml.m5.large"
+    """What a variant runs on."""
     scaling: ScalingSettings | None = ScalingSettings()
+    """How instances follow load; null keeps their number."""
     memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144] = 2048
+    """The memory of a serverless variant."""
     concurrency: Annotated[int, Field(ge=1, le=200)] = 5
+    """Requests at a time: of a serverless variant, or of an instance that serves a queue."""
     capture_percent: Annotated[int, Field(ge=0, le=100)] = 100
+    """The share of requests and answers that is kept for the monitor."""
     isolated: Flag = True
+    """Cut the container off from every network."""
     environment: dict[str, str] = {}
+    """Variables of the container; a secret goes by its ARN."""
 
     @model_validator(mode="after")
     def form_fits(self) -> Self:
@@ -351,28 +422,45 @@ class ServingSettings(Strict):
 
 class MonitorSettings(Strict):
     schedule: Cron = "cron(5 * * * ? *)"
+    """When windows are judged."""
     instance: TrainingType = "ml.m5.large"
+    """What the monitor's job runs on."""
     instances: Annotated[int, Field(ge=1, le=20)] = 1
+    """How many of them share a window."""
     at_most_minutes: Annotated[int, Field(ge=1, le=1440)] = 50
+    """When the monitor's job is stopped."""
 
 
 class CardSettings(Strict):
     purpose: str
+    """What the model is for."""
     uses: str
+    """What it may be used for."""
     risk: Literal["Low", "Medium", "High", "Unknown"] = "Unknown"
+    """How much depends on it."""
     why_this_risk: str = ""
+    """Why that much."""
 
 
 class ModelSettings(Strict):
     family: str
+    """What kind of model it is: the name of a file in `families/`."""
     data: S3Uri | None = None
+    """Where scheduled runs find their rows; null for the environment's own bucket."""
     target: str
+    """The column that is predicted."""
     training: TrainingSettings = TrainingSettings()
+    """How it is trained."""
     serving: ServingSettings = ServingSettings()
+    """How it is served."""
     monitor: MonitorSettings | None = MonitorSettings()
+    """How live traffic is judged; null for no monitor."""
     thresholds: dict[SignalKey, Annotated[float, Field(strict=False)]] = {}
+    """Thresholds of alarms where they differ from [the table](../signals.md), by signal."""
     silent: list[SignalKey] = []
+    """Signals that raise no alarm."""
     card: CardSettings | None = None
+    """A model card of SageMaker; null for none."""
 
     @model_validator(mode="after")
     def monitored_traffic_is_captured(self) -> Self:
@@ -389,20 +477,35 @@ class Settings(Strict):
     """All of one environment."""
 
     environment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,11}$")]
+    """Not written in the file: its name says it."""
     account: Account
+    """The only account that is ever touched."""
     region: Region
+    """Where everything stands."""
     cloud: Literal["aws", "embedded"] = "aws"
+    """AWS itself, or the embedded one on this machine."""
     protect: Flag = False
+    """Refuse to remove what holds data, and ask for a pager and a network."""
     state_bucket: str | None = None
+    """The bucket that holds Terraform's state; null keeps it in the checkout."""
     tags: TagSettings
+    """What every resource is tagged with."""
     storage: StorageSettings = StorageSettings()
+    """Buckets."""
     network: NetworkSettings = NetworkSettings()
+    """Where workloads run."""
     identity: IdentitySettings = IdentitySettings()
+    """Who may do what."""
     images: ImageSettings
+    """The three containers, each by digest."""
     alerts: AlertSettings = AlertSettings()
+    """How people are told."""
     governance: GovernanceSettings = GovernanceSettings()
+    """Trail, logs, budget, features."""
     tracking: TrackingSettings = TrackingSettings()
+    """Where runs are logged."""
     models: dict[ModelName, ModelSettings] = {}
+    """The models, by name."""
 
     @model_validator(mode="after")
     def parts_fit_together(self) -> Self:

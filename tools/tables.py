@@ -16,6 +16,7 @@ from delivery.rules.waivers import waivers  # noqa: E402
 from infra.policies import WILDCARDS  # noqa: E402
 from infra.prices import table as prices  # noqa: E402
 from infra.rules import RULES  # noqa: E402
+from tools.reference import gates_page, python_page, settings_page  # noqa: E402
 
 
 def alarm(signal: Signal) -> str:
@@ -156,6 +157,9 @@ PAGES = {
     "docs/security.md": security,
     "docs/cost.md": cost,
     "docs/reference/commands.md": commands_page,
+    "docs/reference/settings.md": settings_page,
+    "docs/reference/gates.md": gates_page,
+    "docs/reference/python.md": python_page,
 }
 
 
