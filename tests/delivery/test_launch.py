@@ -16,7 +16,8 @@ from contract.records import Answer
 from contract.release import Package, Release, Variant
 from delivery.cli import application
 from delivery.cli.dashing import PORT, opened
-from delivery.cli.launching import following, spelled, told
+from delivery.cli.launching import next_commands, spelled, told
+from delivery.dashboard.server import PortError
 from delivery.launch import Launch
 from delivery.platform import Invoked
 
@@ -75,7 +76,7 @@ def test_make_tells_what_the_shell_finds_and_not_what_make_adds(tmp_path: Path) 
 
 @pytest.mark.parametrize("env", ["local", "rehearsal"])
 def test_every_command_that_is_shown_is_there_with_its_options(done: Launch, env: str) -> None:
-    for command in following(done, ".venv/bin/slipway", env):
+    for command in next_commands(done, ".venv/bin/slipway", env):
         _, *words = shlex.split(command)
         assert "…" not in command
         tree = typer.main.get_command(application())
@@ -99,7 +100,7 @@ def test_the_page_takes_another_port_where_its_own_is_taken() -> None:
         taken = first.getsockname()[1]
         with opened(None, usual=taken) as second:
             assert second.getsockname()[1] != taken
-        with pytest.raises(OSError, match="in use"):
+        with pytest.raises(PortError, match="in use"):
             opened(taken)
 
 
