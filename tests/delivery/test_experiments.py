@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -166,6 +167,22 @@ def test_an_undecided_experiment_is_not_ended_and_its_share_climbs(ground: Calla
     platform.settle(MODEL)
     assert platform.why(MODEL)[0].decision == told[0]  # told once
     assert platform.verify_ledger() == []
+
+
+def test_a_challenger_promoted_before_any_verdict_says_so_in_its_evidence(ground: Callable[..., Ground]) -> None:
+    here = ground()
+    tried = here.version(2)
+    platform = here.platform()
+    here.while_time_passes(lambda: platform.start_experiment(MODEL, "spring", "2", 0.5))
+    after = here.while_time_passes(lambda: platform.promote_challenger(MODEL, AT_ONCE))
+    package = after.champion.package
+    judged = read_bundle(here.environment, MODEL, package.evidence)
+    assert after.state == "steady"
+    assert package == dataclasses.replace(tried, evidence=judged.hash)
+    assert judged.evidence.experiment is not None
+    assert (judged.evidence.experiment["decision"], judged.evidence.experiment["looks"]) == ("keep running", 0)
+    with pytest.raises(RefusedError, match="does not fit state 'steady'"):
+        platform.promote_challenger(MODEL, AT_ONCE)
 
 
 def test_one_unit_always_meets_one_variant_when_that_was_asked_for(ground: Callable[..., Ground]) -> None:
