@@ -72,6 +72,9 @@ def main(arguments: list[str] | None = None) -> int:
         shown() if shown else sys.stderr.write(f"{problem}\n")
         sys.stderr.write(nearest_choice(str(problem)))
         return EXIT["usage"]
+    except BrokenPipeError:  # whoever read the answer has seen enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor may the interpreter's end write to it
+        return EXIT["failed"]
     except Exception as problem:  # noqa: BLE001 the last place that can make a readable text of it
         return told(problem)
     if answer == EXIT["interrupted"]:  # from typer too, which makes a code of Ctrl-C by itself

@@ -26,6 +26,9 @@ running: the same command picks it up again.
 
 ## Exit codes
 
+An error is told in words: what was given, what was expected, why, and what to do. `SLIPWAY_DEBUG=1` shows its traceback
+as well.
+
 | code | means |
 | --- | --- |
 {exits}

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
@@ -166,10 +167,19 @@ def following(shown: Waiting, now: Now, pace: Pace) -> Callable[[list[Step]], No
     usual: list[Mapping[str, float]] = []
 
     def steps(found: list[Step]) -> None:
-        usual.extend([] if usual else [pace()])
+        if not usual:
+            usual.append(known(pace))
         shown.show(drawn_steps(found), [line_of(each) for each in found], ahead(found, usual[0], now()))
 
     return steps
+
+
+def known(pace: Pace) -> Mapping[str, float]:
+    """A pace, or none where it cannot be asked for: a run does not end because nobody may say how long it takes."""
+    try:
+        return pace()
+    except (ClientError, BotoCoreError):
+        return {}
 
 
 def counting(shown: Waiting, size: int, seconds: Callable[[], float] = time.monotonic) -> Callable[[int], None]:

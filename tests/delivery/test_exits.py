@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +122,13 @@ def test_a_file_that_is_no_text_is_a_wrong_file(line: str, tmp_path: Path, capsy
     told = capsys.readouterr().err
     assert str(file) in told
     assert "utf-8" in told.lower()
+
+
+def test_whoever_stops_reading_an_answer_gets_no_traceback() -> None:
+    words = [sys.executable, "-m", "delivery.cli", "synth", "local"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as writing:
+        assert writing.stdout is not None
+        assert writing.stderr is not None
+        writing.stdout.close()
+        assert writing.stderr.read() == ""
+        assert writing.wait(60) == EXIT["failed"]

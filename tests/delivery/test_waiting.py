@@ -6,6 +6,7 @@ import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.text import Text
 
@@ -95,6 +96,14 @@ def test_how_long_steps_take_is_asked_for_once(log: Log) -> None:
     show([])
     show([step("Train")])
     assert asked == ["once"]
+
+
+def test_a_run_is_followed_where_nobody_may_say_how_long_it_takes(log: Log) -> None:
+    def refused() -> dict[str, float]:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListPipelineExecutions")
+
+    following(log.written, lambda: seconds(0), refused)([step("Train")])
+    assert log.lines == ["  Train: begun"]
 
 
 def test_a_failed_step_says_its_reason_in_a_log() -> None:
