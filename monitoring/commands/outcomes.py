@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -26,13 +26,13 @@ from monitoring.capture import Span
 from monitoring.commands.baseline import read_schema
 from monitoring.commands.window import time_of, variants_of
 from monitoring.outcomes.attribution import reliance_drift
-from monitoring.outcomes.decay import Decay
 from monitoring.outcomes.join import KEY, PREDICTED, TIME, VARIANT, join
 from monitoring.outcomes.measures import HIGHER_IS_BETTER
 from monitoring.outcomes.quality import Asked, Quality, judge
 from monitoring.outcomes.received import read_outcomes, read_predictions
 from monitoring.outcomes.reference import FILE as REFERENCE
 from monitoring.outcomes.reference import Reference, inputs_of, labelled, reference_of
+from monitoring.outcomes.watched import Watched
 from monitoring.report import outcomes as report
 from monitoring.storage import Folder, file, folder, listing
 from monitoring.table import format_of, frames
@@ -80,9 +80,8 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
     if args.since:
         since = max(since, time_of(args.since, "since"))
     place, name = file(args.state or f"{args.output.rstrip('/')}/{STATE}", outside.s3)
-    looked, decay = recalled(place, name)
-    asked = Asked(schema, now, args.slice_by, thresholds(args.threshold), _reference(args, outside), looked)
-    quality = judge(_joined(args, asked, Span(since, now), outside), asked, decay)
+    asked = Asked(schema, now, args.slice_by, thresholds(args.threshold), _reference(args, outside))
+    quality = judge(_joined(args, asked, Span(since, now), outside), asked, recalled(place, name))
     document = quality.to_json() | {
         "endpoint": args.endpoint or "endpoint",
         "since": since.isoformat(),
@@ -90,7 +89,8 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
     }
     output.write("outcomes.json", json.dumps(document, allow_nan=False).encode())
     output.write("outcomes.html", report.page(document).encode(), "text/html; charset=utf-8")
-    place.write(name, remembered(quality, looked).encode())
+    watched = quality.watched.forget(now, timedelta(hours=args.horizon_hours))
+    place.write(name, json.dumps(watched.to_json()).encode())
     return _told(args, quality, outside)
 
 
@@ -133,21 +133,9 @@ def _reasons(reasons: Mapping[str, int]) -> str:
     )
 
 
-def recalled(place: Folder, name: str) -> tuple[datetime | None, dict[str, Decay]]:
-    """When the watch last looked, and what it had seen."""
-    if name not in place.names(name):
-        return None, {}
-    kept = json.loads(place.read(name))
-    decay = {variant: Decay.from_json(each) for variant, each in kept["decay"].items()}
-    return datetime.fromisoformat(kept["looked"]), decay
-
-
-def remembered(quality: Quality, looked: datetime | None) -> str:
-    """The watch after this run; a run of the past does not turn it back."""
-    latest = max(filter(None, (looked, quality.asked.now)))
-    return json.dumps(
-        {"looked": latest.isoformat(), "decay": {name: each.to_json() for name, each in quality.decay.items()}}
-    )
+def recalled(place: Folder, name: str) -> Watched:
+    """The watch over decay as the last run left it."""
+    return Watched.from_json(json.loads(place.read(name))) if name in place.names(name) else Watched()
 
 
 def thresholds(given: list[str]) -> dict[str, float]:

@@ -12,26 +12,25 @@ import polars as pl
 
 from contract.records import Schema
 from monitoring.outcomes.coverage import Coverage, coverage
-from monitoring.outcomes.decay import Decay, Watch
+from monitoring.outcomes.decay import Watch
 from monitoring.outcomes.estimate import AS_GIVEN, estimate_of_confidence, estimate_of_two_classes
-from monitoring.outcomes.join import ARRIVED, OUTCOME, PREDICTED, PROBABILITY, VARIANT, Joined
+from monitoring.outcomes.join import OUTCOME, PREDICTED, PROBABILITY, VARIANT, Joined
 from monitoring.outcomes.measures import Measure, calibration, main_measure, surely_worse
-from monitoring.outcomes.reference import Reference, confidence_of, measures_of, misses_of
+from monitoring.outcomes.reference import Reference, confidence_of, measures_of
+from monitoring.outcomes.watched import Watched
 
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What quality is judged by: slices, thresholds, a reference, and since when outcomes are new to the watch."""
+    """What quality is judged by: slices, thresholds and a reference."""
 
     schema: Schema
     now: datetime
     slices: Sequence[str] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict)
     reference: Reference | None = None
-    looked: datetime | None = None
-    """Outcomes that arrived from here on are counted by the watch over decay; before, they were."""
 
     @property
     def main(self) -> str:
@@ -66,8 +65,8 @@ class Quality:
     """Everything known of a model's quality at one instant."""
 
     parts: tuple[Part, ...]
-    decay: Mapping[str, Decay]
-    """Per variant, the watch over decay after this look."""
+    watched: Watched
+    """The watch over decay after this look."""
     decayed: Mapping[str, tuple[str, ...]]
     joined: Joined
     asked: Asked
@@ -105,23 +104,18 @@ class Quality:
         return [{"promised": each.promised, "happened": each.happened.to_json()} for each in calibration(chance, so)]
 
 
-def judge(joined: Joined, asked: Asked, decay: Mapping[str, Decay]) -> Quality:
+def judge(joined: Joined, asked: Asked, watched: Watched) -> Quality:
     """Measure every variant and slice, and go on with the watch over decay."""
     frames = {
         str(key[0]): frame for key, frame in sorted(joined.frame.group_by(VARIANT), key=lambda each: str(each[0]))
     }
     parts = [part for variant, frame in frames.items() for part in _parts(variant, frame, asked)]
-    watched = dict(decay)
     decayed: dict[str, tuple[str, ...]] = {}
     if asked.reference is not None:
-        watch = Watch(asked.reference.misses)
         for variant, frame in frames.items():
-            new = frame.filter(pl.col(OUTCOME).is_not_null())
-            if asked.looked is not None:
-                new = new.filter(pl.col(ARRIVED) >= asked.looked)
-            arrived = misses_of(new, asked.schema, asked.reference)
-            watched[variant] = watched.get(variant, Decay.start(watch)).look(asked.now.isoformat(), arrived, watch)
-            decayed[variant] = watched[variant].alarms(watch)
+            known = frame.filter(pl.col(OUTCOME).is_not_null())
+            watched = watched.look(variant, known, asked.now, schema=asked.schema, reference=asked.reference)
+            decayed[variant] = watched.decay[variant].alarms(Watch(asked.reference.misses))
     return Quality(tuple(parts), watched, decayed, joined, asked)
 
 

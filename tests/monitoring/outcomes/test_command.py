@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +62,25 @@ class Desk:
         delivered = self.place / "outcomes" / at.strftime("%Y/%m/%d/%H") / f"{variant}.jsonl"
         delivered.parent.mkdir(parents=True, exist_ok=True)
         delivered.write_text("\n".join(lines))
+
+    def deliver(self, name: str, lines: Sequence[str]) -> None:
+        path = self.place / "outcomes" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines))
+
+    def outcome_lines(self) -> list[str]:
+        """Takes back the outcomes that were delivered, to be delivered otherwise: each once, in the order of names."""
+        paths = sorted((self.place / "outcomes").rglob("*.jsonl"))
+        lines = [line for path in paths for line in path.read_text().splitlines()]
+        for path in paths:
+            path.unlink()
+        return list(dict.fromkeys(lines))
+
+    def counted(self) -> int:
+        """How many outcomes the watch over decay has counted."""
+        return (
+            sum(len(base64.b64decode(each)) for each in self.written("watch.json")["counted"]["digests"].values()) // 8
+        )
 
     def run(self, *arguments: str, until: datetime = START + timedelta(hours=2)) -> int:
         given = ["outcomes", "--schema", str(self.schema), "--output", str(self.place / "out")]
@@ -135,6 +155,66 @@ def test_a_model_that_turned_is_found_by_the_watch_over_its_classes(desk: Desk) 
         if hour == 1:
             assert desk.written()["decayed"] == {"champion": []}
     assert set(desk.written()["decayed"]["champion"]) == {"no", "yes"}
+
+
+@pytest.mark.parametrize("minute", [0, 5, 30])
+def test_the_watch_counts_every_outcome_once_at_whatever_minute_it_looks(desk: Desk, minute: int) -> None:
+    reference = desk.reference()
+    for hour in range(6):
+        desk.traffic(hour=hour, honest=hour < 2)
+    lines = desk.outcome_lines()
+    share = len(lines) // 60 + 1
+    for tenth in range(60):  # delivered every ten minutes, an hour after the predictions
+        at = START + timedelta(hours=1, minutes=10 * tenth)
+        if at.minute == minute:
+            assert desk.run("--reference", reference, until=at) == 0
+        desk.deliver(f"{at:%Y/%m/%d/%H/%M-00}.jsonl", lines[tenth * share : (tenth + 1) * share])
+    for turn in range(2):
+        at = START + timedelta(hours=12, minutes=minute + turn)
+        assert desk.run("--reference", reference, until=at) == 0
+        assert desk.counted() == desk.written()["counts"]["joined"] == len(lines)
+    assert set(desk.written()["decayed"]["champion"]) == {"no", "yes"}
+
+
+@pytest.mark.parametrize("name", ["2026/11/19/00/late.jsonl", "all.jsonl"])
+def test_a_file_that_comes_late_or_is_not_filed_by_hour_is_counted_at_the_next_look(desk: Desk, name: str) -> None:
+    reference = desk.reference()
+    desk.traffic()
+    lines = desk.outcome_lines()
+    looks = [START + timedelta(hours=hour, minutes=5) for hour in (2, 3, 4)]
+    desk.deliver("2026/11/19/00/on-time.jsonl", lines[:20])
+    assert desk.run("--reference", reference, until=looks[0]) == 0
+    assert desk.counted() == 20
+    desk.deliver(name, lines)
+    for look in looks[1:]:
+        assert desk.run("--reference", reference, until=look) == 0
+        assert desk.counted() == len(lines)
+
+
+def test_a_look_at_the_past_counts_nothing_and_leaves_it_to_the_next(desk: Desk) -> None:
+    reference = desk.reference()
+    desk.traffic()
+    lines = desk.outcome_lines()
+    desk.deliver("2026/11/19/00/first.jsonl", lines[:100])
+    assert desk.run("--reference", reference, until=START + timedelta(hours=5)) == 0
+    desk.deliver("2026/11/19/01/second.jsonl", lines[100:])
+    assert desk.run("--reference", reference, until=START + timedelta(hours=4)) == 0
+    assert desk.counted() == 100
+    assert desk.run("--reference", reference, until=START + timedelta(hours=6)) == 0
+    assert desk.counted() == len(lines)
+
+
+def test_what_was_counted_is_forgotten_with_its_predictions_and_never_counted_again(desk: Desk) -> None:
+    reference = desk.reference()
+    desk.traffic()
+    assert desk.run("--reference", reference) == 0
+    counted, evidence = desk.counted(), desk.written("watch.json")["decay"]
+    assert counted > 0
+    assert desk.run("--reference", reference, "--horizon-hours", "1", until=START + timedelta(hours=9)) == 0
+    assert desk.counted() == 0
+    assert desk.written("watch.json")["decay"] == evidence
+    assert desk.run("--reference", reference, until=START + timedelta(hours=10)) == 0
+    assert desk.counted() == 0
 
 
 def test_predictions_that_follow_other_inputs_than_before_are_attribution_drift(desk: Desk) -> None:
