@@ -165,7 +165,7 @@ class Batch:
     """Rows in the order of the schema, then of its prediction columns; and one line of keys per row."""
 
     frame: pl.DataFrame
-    keys: pl.DataFrame | None = None  # join_key, time; when asked for
+    keys: pl.DataFrame | None = None  # join_key, time, row (within its record); when asked for
 
 
 @dataclass(frozen=True)
@@ -344,12 +344,18 @@ def _lines_of(records: Sequence[_Record]) -> Lines:
 
 
 def keys_of(lines: Lines, rows: pl.Series | None = None) -> pl.DataFrame:
-    """The keys of each row: what an outcome names, and the time; a record of several rows repeats its key."""
+    """The keys of each row: what an outcome names, and the time; a record of several rows repeats its key.
+
+    Rows are numbered within their record: one that was captured twice gives the same rows twice, not more of them.
+    """
     named = lines.inference.is_not_null() & (lines.inference != "").fill_null(value=False)
     keys = pl.DataFrame({"join_key": lines.inference.zip_with(named, lines.event), "time": lines.time})
-    if rows is None:
-        return keys
-    return keys[pl.Series(np.repeat(np.arange(len(rows), dtype=np.uint32), rows.to_numpy()))]
+    heights = np.ones(len(lines), np.int64) if rows is None else rows.to_numpy().astype(np.int64)
+    first = np.repeat(heights.cumsum() - heights, heights)
+    numbers = pl.Series("row", np.arange(len(first)) - first, pl.UInt32)
+    if rows is not None:
+        keys = keys[pl.Series(np.repeat(np.arange(len(heights), dtype=np.uint32), heights))]
+    return keys.with_columns(numbers)
 
 
 # --- The fast way: all payloads of a file at once, or nothing.

@@ -41,6 +41,8 @@ class _Line(msgspec.Struct, gc=False):
     eventMetadata: _Metadata  # noqa: N815
 
 
+ANSWER = (PREDICTED, PROBABILITY)
+
 _decode = msgspec.json.Decoder(_Line).decode
 
 
@@ -65,7 +67,8 @@ def read_predictions(
         for name in files_of(names, span):
             batch = reader.read(folder.read(name), name, tally)
             if batch.keys is not None and batch.frame.height:
-                frames.append(_predictions_of(batch.frame.hstack(batch.keys), variant, beside))
+                told = batch.frame.select(each for each in batch.frame.columns if each in {*ANSWER, *beside})
+                frames.append(_predictions_of(told.hstack(batch.keys), variant, beside))
     empty = pl.DataFrame(schema=dict(PREDICTIONS) | dict.fromkeys(beside, pl.String))
     return Received(pl.concat(frames, how="vertical_relaxed") if frames else empty, tally)
 
@@ -74,7 +77,7 @@ def _predictions_of(rows: pl.DataFrame, variant: str, beside: Sequence[str]) -> 
     probability = pl.col(PROBABILITY) if PROBABILITY in rows.columns else pl.lit(None)
     return rows.select(
         pl.col(KEY),
-        pl.int_range(pl.len()).over(KEY).cast(pl.UInt32).alias(ROW),
+        pl.col(ROW),
         pl.lit(variant).alias(VARIANT),
         pl.col(TIME).str.to_datetime(time_zone="UTC", time_unit="us", strict=False),
         pl.col(PREDICTED).cast(pl.String),

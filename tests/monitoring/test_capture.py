@@ -159,6 +159,7 @@ def test_a_request_of_several_rows_gives_them_all_one_key() -> None:
     assert batch.frame["a"].to_list() == [1, 3, 5]
     assert batch.keys is not None
     assert batch.keys["join_key"].n_unique() == 2
+    assert batch.keys["row"].to_list() == [0, 1, 0]
 
 
 def test_forms_may_be_mixed_in_one_file() -> None:

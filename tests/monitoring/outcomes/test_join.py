@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,7 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contract.records import CaptureRecord, Payload, Schema
+from monitoring.capture import Span
 from monitoring.outcomes.join import OUTCOMES, PREDICTIONS, JoinError, join
+from monitoring.outcomes.received import read_outcomes, read_predictions
+from monitoring.storage import folder
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -131,6 +137,84 @@ def test_ten_thousand_events_late_repeated_disordered_and_lost_give_exactly_the_
     assert found.predictions + found.repeated_predictions == made.height
     assert found.outcomes + found.repeated_outcomes + found.without_key + found.without_value == told.height
     assert found.joined + found.without_prediction == found.outcomes
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_ten_thousand_events_give_exactly_the_truth_from_the_files_they_stand_in(
+    seed: int, tmp_path: Path, schema: Schema
+) -> None:
+    made, told, truth = ten_thousand_events(seed)
+    captured, delivered = captured_files(made, tmp_path / "capture", seed), delivered_files(told, tmp_path / "outcomes")
+    span = Span(START, START + timedelta(days=60))
+    seen = read_predictions(folder(tmp_path / "capture"), captured, schema, span)
+    heard = read_outcomes(folder(tmp_path / "outcomes"), delivered, span)
+    assert seen.tally.quarantined == heard.tally.quarantined == 0
+    joined = join(seen.frame, heard.frame)
+    assert joined.frame.height == 10_000
+    assert joined.counts.repeated_predictions == made.height - 10_000
+    assert dict(joined.known.select("join_key", "outcome").iter_rows()) == truth
+    assert joined.known["row"].max() == 0
+
+
+def test_a_request_of_several_rows_captured_twice_in_one_file_stands_once(tmp_path: Path, schema: Schema) -> None:
+    two = Payload("40,20000,north\n41,20000,south", "CSV", "text/csv")
+    one = Payload("42,20000,east", "CSV", "text/csv")
+    lines = [
+        CaptureRecord(
+            "two", "2026-01-01T00:00:01Z", two, Payload("yes,0.2,0.8\nno,0.9,0.1", "CSV", "text/csv")
+        ).to_line(),
+        CaptureRecord("one", "2026-01-01T00:00:02Z", one, Payload("no,0.7,0.3", "CSV", "text/csv")).to_line(),
+    ]
+    for name, order in (("doubled", [0, 0, 1, 1]), ("mixed", [0, 1, 0, 1]), ("reread", [1, 0, 1, 0])):
+        (tmp_path / name).write_text("\n".join(lines[each] for each in order) + "\n")
+        frame = read_predictions(folder(tmp_path), {"champion": [name]}, schema, Span()).frame
+        joined = join(frame, outcomes({"join_key": "two", "row": 1, "outcome": "no"}))
+        rows = joined.frame.sort("join_key", "row").select("join_key", "row", "predicted", "outcome").rows()
+        assert rows == [("one", 0, "no", None), ("two", 0, "yes", None), ("two", 1, "no", "no")]
+        assert joined.counts.repeated_predictions == 3
+
+
+def captured_files(made: pl.DataFrame, place: Path, seed: int) -> dict[str, list[str]]:
+    """Capture files of a few hundred records, with what was captured twice mostly in the same one."""
+    dice, files = random.Random(seed), dict[str, list[str]]()
+    for (variant,), frame in made.sort("time").group_by("variant", maintain_order=True):
+        for number, part in enumerate(frame.iter_slices(700)):
+            lines = [
+                CaptureRecord(
+                    row["join_key"],
+                    row["time"].strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    Payload("40,20000,north", "CSV", "text/csv"),
+                    Payload("yes,0.1,0.9", "CSV", "text/csv"),
+                ).to_line()
+                for row in part.iter_rows(named=True)
+            ]
+            dice.shuffle(lines)
+            name = f"{variant}-{number}.jsonl"
+            place.mkdir(exist_ok=True)
+            (place / name).write_text("\n".join(lines) + "\n")
+            files.setdefault(str(variant), []).append(name)
+    return files
+
+
+def delivered_files(told: pl.DataFrame, place: Path) -> list[str]:
+    """Outcomes by the hour in which they arrive."""
+    names = []
+    for (hour,), part in told.group_by(pl.col("arrived").dt.truncate("1h")):
+        assert isinstance(hour, datetime)
+        lines = [
+            json.dumps(
+                {
+                    "groundTruthData": {"data": row["outcome"], "encoding": "CSV"},
+                    "eventMetadata": {"eventId": row["join_key"], "inferenceTime": row["learned"].isoformat()},
+                }
+            )
+            for row in part.iter_rows(named=True)
+        ]
+        name = f"{hour:%Y/%m/%d/%H}/outcomes.jsonl"
+        (place / name).parent.mkdir(parents=True)
+        (place / name).write_text("\n".join(lines))
+        names.append(name)
+    return names
 
 
 def test_reading_everything_again_in_another_order_changes_nothing() -> None:
