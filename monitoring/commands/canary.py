@@ -81,7 +81,8 @@ def side(args: argparse.Namespace, config: str, baseline_at: str, span: Span, ou
     if args.outcomes and baseline.schema.task == "classification":
         outcomes, outcome_names = listing(args.outcomes, outside.s3)
         seen = read_predictions(capture, {args.variant: files}, baseline.schema, span).frame
-        known = join(seen, read_outcomes(outcomes, outcome_names, span).frame).known
+        told = read_outcomes(outcomes, outcome_names, span).frame
+        known = join(seen, told, baseline.schema.classes).known
         wrong = Tally(known.height, known.filter(pl.col(PREDICTED) != pl.col(OUTCOME)).height)
     return Side(window, baseline, wrong)
 

@@ -29,7 +29,7 @@ from monitoring import publish
 from monitoring.capture import Span
 from monitoring.commands.baseline import read_schema
 from monitoring.commands.window import time_of, variants_of
-from monitoring.experiment.counting import counted, nothing, require_counts
+from monitoring.experiment.counting import RIGHT, counted, nothing, require_counts
 from monitoring.experiment.experiment import Experiment
 from monitoring.experiment.judge import Judgement, Verdict, judge
 from monitoring.experiment.looks import Arm, Look, Progress, Tally
@@ -302,7 +302,8 @@ class Counter:
         beside = [metric.covariate] if metric.covariate else []
         seen = read_predictions(self.capture, self.files, self.schema, cohort, beside).frame
         told = read_outcomes(self.outcomes, self.outcome_files, Span(since - age, until)).frame
-        known = join(seen, told).known
+        # An outcome of no known class says nothing of whether the prediction was right.
+        known = join(seen, told, self.schema.classes if metric.counts == RIGHT else ()).known
         return {name: self._metric(known.filter(pl.col(VARIANT) == name)) for name in self.variants}
 
     def _metric(self, known: pl.DataFrame) -> Any:

@@ -102,7 +102,7 @@ def _joined(args: argparse.Namespace, asked: Asked, span: Span, outside: Outside
     unreadable = seen.tally.quarantined + told.tally.quarantined
     if unreadable:
         outside.say(f"{unreadable:,} records could not be read: {_reasons(seen.tally.reasons | told.tally.reasons)}")
-    return join(seen.frame, told.frame)
+    return join(seen.frame, told.frame, asked.schema.classes)
 
 
 def attribution(args: argparse.Namespace, asked: Asked, outside: Outside) -> dict[str, Any]:
@@ -163,18 +163,34 @@ def _reference(args: argparse.Namespace, outside: Outside) -> Reference | None:
 
 
 def _make_reference(args: argparse.Namespace, schema: Schema, output: Folder, outside: Outside) -> int:
-    where, names = listing(args.labelled, outside.s3)
-    parts: list[pl.DataFrame] = []
-    for name in names:
-        with where.on_disk(name) as path:
-            parts += [labelled(frame, schema, name) for frame in frames(path, format_of(name))]
-    if not parts:
-        raise RecordError(f"no labelled rows at {args.labelled}: expected tables with {PREDICTED} and {schema.target}")
-    reference = reference_of(pl.concat(parts), schema)
+    rows, unknown = _labelled(args, schema, outside)
+    classes = f"; {schema.target} is one of {', '.join(schema.classes)}" if schema.classes else ""
+    if not rows.height:
+        found = f"; {unknown:,} rows are of no known class" if unknown else ""
+        raise RecordError(
+            f"no labelled rows at {args.labelled}{found}: expected tables with {PREDICTED} and {schema.target}{classes}"
+        )
+    if unknown:
+        outside.say(f"{unknown:,} labelled rows are of no known class and are left out{classes}")
+    reference = reference_of(rows, schema)
     output.write(REFERENCE, json.dumps(reference.to_json()).encode())
     shown = ", ".join(f"{name} {each.value:.4g}" for name, each in reference.measures.items() if each.value is not None)
-    outside.say(f"reference of {sum(part.height for part in parts):,} labelled rows: {shown}")
+    outside.say(f"reference of {rows.height:,} labelled rows: {shown}")
     return 0
+
+
+def _labelled(args: argparse.Namespace, schema: Schema, outside: Outside) -> tuple[pl.DataFrame, int]:
+    """The rows a reference is made from, and how many more have a target that is no class of the model."""
+    where, names = listing(args.labelled, outside.s3)
+    parts: list[pl.DataFrame] = []
+    with_target = 0
+    for name in names:
+        with where.on_disk(name) as path:
+            for frame in frames(path, format_of(name)):
+                parts.append(labelled(frame, schema, name))
+                with_target += frame[schema.target].count()
+    rows = pl.concat(parts) if parts else pl.DataFrame()
+    return rows, with_target - rows.height
 
 
 def _told(args: argparse.Namespace, quality: Quality, outside: Outside) -> int:
@@ -186,7 +202,7 @@ def _told(args: argparse.Namespace, quality: Quality, outside: Outside) -> int:
         + (", surely lost" if quality.alarm(part.variant) else "")
         for part in quality.whole()
     ]
-    said = "; ".join(lines) or "no predictions in the span"
+    said = "; ".join([*(lines or ["no predictions in the span"]), *quality.warnings()])
     outside.say(said)
     leave_message(said, outside)
     if args.publish:

@@ -7,8 +7,8 @@ known for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
 
 import polars as pl
 
@@ -36,6 +36,10 @@ OUTCOMES: Mapping[str, type[pl.DataType] | pl.DataType] = {
 """`learned` is when the outcome was so (its own time), `arrived` when we were told (the hour of its file)."""
 
 
+MOST, SHOWN = 5, 40
+"""How many of the outcomes of no known class are named, and how much of each."""
+
+
 class JoinError(ValueError):
     """What was given cannot be joined; the text says which column is missing."""
 
@@ -52,6 +56,8 @@ class Counts:
     """Of the repeated ones, those that said something else: the newest counts."""
     without_key: int
     without_value: int
+    of_no_known_class: int
+    """Left out: they say nothing of whether a prediction was right."""
     without_prediction: int
     before_prediction: int
     """Learned before the prediction was made: clocks differ, or the id was used again. They are joined all the same."""
@@ -67,6 +73,8 @@ class Joined:
 
     frame: pl.DataFrame
     counts: Counts
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    """The most frequent outcomes that are of no known class, and how many said so."""
 
     @property
     def known(self) -> pl.DataFrame:
@@ -74,8 +82,8 @@ class Joined:
         return self.frame.filter(pl.col(OUTCOME).is_not_null())
 
 
-def join(predictions: pl.DataFrame, outcomes: pl.DataFrame) -> Joined:
-    """Join what was received, whatever the order, however often."""
+def join(predictions: pl.DataFrame, outcomes: pl.DataFrame, classes: Collection[str] = ()) -> Joined:
+    """Join what was received, whatever the order, however often; with classes, only outcomes that are one of them."""
     _require(predictions, PREDICTIONS, "predictions")
     _require(outcomes, OUTCOMES, "outcomes")
     keyed = predictions.filter(_has_text(KEY))
@@ -84,7 +92,8 @@ def join(predictions: pl.DataFrame, outcomes: pl.DataFrame) -> Joined:
     )
     told = outcomes.filter(_has_text(KEY))
     valued = told.filter(_has_text(OUTCOME)).with_columns(pl.col(OUTCOME).str.strip_chars())
-    newest = _newest(valued)
+    known = valued.filter(pl.col(OUTCOME).is_in(list(classes))) if classes else valued
+    newest = _newest(known)
     frame = made.join(newest, on=[KEY, ROW], how="left", maintain_order="left")
     orphans = newest.join(made, on=[KEY, ROW], how="anti").height
     return Joined(
@@ -93,15 +102,24 @@ def join(predictions: pl.DataFrame, outcomes: pl.DataFrame) -> Joined:
             predictions=made.height,
             repeated_predictions=keyed.height - made.height,
             outcomes=newest.height,
-            repeated_outcomes=valued.height - newest.height,
+            repeated_outcomes=known.height - newest.height,
             contradicting_outcomes=int(newest["contradicted"].sum()),
             without_key=predictions.height - keyed.height + outcomes.height - told.height,
             without_value=told.height - valued.height,
+            of_no_known_class=valued.height - known.height,
             without_prediction=orphans,
             before_prediction=frame.filter(pl.col(LEARNED) < pl.col(TIME)).height,
             joined=newest.height - orphans,
         ),
+        _unknown(valued, classes) if classes else {},
     )
+
+
+def _unknown(outcomes: pl.DataFrame, classes: Collection[str]) -> dict[str, int]:
+    """The outcomes that are no class, the most frequent first; ties in the order of the text."""
+    others = outcomes.filter(~pl.col(OUTCOME).is_in(list(classes)))
+    counts = others.group_by(pl.col(OUTCOME).str.slice(0, SHOWN)).len().sort("len", OUTCOME, descending=[True, False])
+    return dict(counts.head(MOST).iter_rows())
 
 
 def _newest(outcomes: pl.DataFrame) -> pl.DataFrame:

@@ -80,6 +80,16 @@ class Quality:
         below = any(part.below for part in self.whole() if part.variant == variant)
         return below or bool(self.decayed.get(variant))
 
+    def warnings(self) -> tuple[str, ...]:
+        """What keeps these numbers from saying what they seem to say."""
+        unknown = self.joined.counts.of_no_known_class
+        if not unknown:
+            return ()
+        values = ", ".join(f"'{value}' {count:,}" for value, count in self.joined.unknown.items())
+        classes = ", ".join(self.asked.schema.classes)
+        found = f"{unknown:,} outcomes are of no known class ({values}) and are left out"
+        return (f"{found}: the model's classes are {classes}",)
+
     def to_json(self) -> dict[str, Any]:
         reference = self.asked.reference
         return {
@@ -90,6 +100,7 @@ class Quality:
             "main": self.asked.main,
             "thresholds": dict(self.asked.thresholds),
             "counts": self.joined.counts.to_json(),
+            "warnings": list(self.warnings()),
             "parts": [part.to_json() for part in self.parts],
             "decayed": {variant: list(labels) for variant, labels in self.decayed.items()},
             "reference": None if reference is None else {n: m.to_json() for n, m in reference.measures.items()},

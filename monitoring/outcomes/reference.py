@@ -132,14 +132,15 @@ def confidence_of(known: pl.DataFrame, schema: Schema) -> tuple[Any, Any]:
 
 
 def labelled(frame: pl.DataFrame, schema: Schema, name: str) -> pl.DataFrame:
-    """The columns a reference is made from."""
+    """The columns a reference is made from, of the rows whose target is known and one of the classes."""
     missing = [each for each in (PREDICTED, schema.target) if each not in frame.columns]
     if missing:
         raise RecordError(f"{name} has no column {' or '.join(missing)}; it has {', '.join(frame.columns[:20])}")
     probability = pl.col(PROBABILITY) if PROBABILITY in frame.columns else pl.lit(None)
-    return frame.select(
+    rows = frame.select(
         pl.col(PREDICTED).cast(pl.String),
         probability.cast(pl.Float64).alias(PROBABILITY),
         pl.col(schema.target).cast(pl.String).alias(OUTCOME),
         *(pl.col(each) for each in schema.names if not set(schema.names) - set(frame.columns)),
     ).drop_nulls(OUTCOME)
+    return rows.filter(pl.col(OUTCOME).is_in(list(schema.classes))) if schema.classes else rows

@@ -47,6 +47,15 @@ def page(report: Mapping[str, Any]) -> str:
 
 
 def said(report: Mapping[str, Any]) -> tuple[str, Mood]:
+    """The verdict in words; with a warning beside it, nothing is called good."""
+    found, mood = _judged(report)
+    warnings = report.get("warnings", ())
+    if not warnings:
+        return found, mood
+    return " ".join([found, *(f"{each}." for each in warnings)]), "unsure" if mood == "good" else mood
+
+
+def _judged(report: Mapping[str, Any]) -> tuple[str, Mood]:
     lost = [
         f"{part['variant']} is surely on the wrong side of its threshold in {', '.join(part['below_threshold'])}"
         for part in report["parts"]

@@ -270,6 +270,43 @@ def test_outcomes_that_are_half_lines_or_of_nobody_are_counted_and_the_rest_is_j
     assert "2 records could not be read" in desk.said[0]
 
 
+@pytest.mark.parametrize("spelt", [{"yes": "1", "no": "0"}, {"yes": "YES", "no": "NO"}])
+def test_outcomes_of_no_known_class_are_no_errors_and_are_warned_of_with_the_classes_named(
+    desk: Desk, spelt: dict[str, str]
+) -> None:
+    reference = desk.reference()
+    desk.traffic()
+    lines = desk.outcome_lines()
+    for old, new in spelt.items():
+        lines = [line.replace(f'"{old}"', f'"{new}"') for line in lines]
+    desk.deliver("2026/11/19/00/theirs.jsonl", lines)
+    assert desk.run("--threshold", "accuracy=0.7", "--reference", reference, "--fail-on", "quality") == 0
+    document = desk.written()
+    (part,) = document["parts"]
+    assert part["measures"]["accuracy"]["value"] is None
+    assert part["coverage"]["share"]["value"] == 0
+    assert document["counts"]["of_no_known_class"] == len(lines)
+    assert desk.counted() == 0
+    (warning,) = document["warnings"]
+    assert f"{len(lines)} outcomes are of no known class ('{spelt['yes']}' " in warning
+    assert "the model's classes are no, yes" in warning
+    assert warning in desk.said[-1]
+    assert "the model&#x27;s classes are no, yes" in (desk.place / "out" / "outcomes.html").read_text()
+
+
+def test_labelled_rows_of_no_known_class_are_left_out_of_the_reference_and_refused_alone(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = desk.place / "labelled.csv"
+    path.write_text("predicted,churned\n" + "yes,yes\nno,yes\nyes,YES\n" * 50)
+    assert desk.run("--labelled", str(path)) == 0
+    assert "50 labelled rows are of no known class and are left out; churned is one of no, yes" in desk.said[0]
+    assert desk.written("reference.json")["measures"]["accuracy"]["value"] == 0.5
+    path.write_text("predicted,churned\n" + "yes,1\n" * 50)
+    assert desk.run("--labelled", str(path)) == 3
+    assert "50 rows are of no known class" in capsys.readouterr().err
+
+
 def test_before_any_outcome_there_is_only_an_estimate_and_the_report_says_so(desk: Desk) -> None:
     desk.traffic(known=0.0)
     assert desk.run("--endpoint", "churn", "--publish") == 0

@@ -76,6 +76,17 @@ def test_what_has_no_key_no_value_or_no_prediction_is_counted_not_joined() -> No
     assert joined.frame.height == 1
 
 
+def test_outcomes_of_no_known_class_are_counted_by_what_they_say_and_left_out() -> None:
+    odd = [{"outcome": value, "learned": START + timedelta(days=2)} for value in ("YES", "1", "YES", "maybe" * 20)]
+    joined = join(
+        predictions({}, {"join_key": "b"}), outcomes({}, *odd, {"join_key": "b", "outcome": "0"}), ["no", "yes"]
+    )
+    assert dict(joined.frame.select("join_key", "outcome").iter_rows()) == {"a": "yes", "b": None}
+    assert (joined.counts.of_no_known_class, joined.counts.outcomes, joined.counts.contradicting_outcomes) == (5, 1, 0)
+    assert joined.unknown == {"YES": 2, "0": 1, "1": 1, ("maybe" * 20)[:40]: 1}
+    assert join(predictions({}), outcomes({"outcome": "31.5"})).counts.of_no_known_class == 0
+
+
 def test_an_outcome_learned_before_its_prediction_is_joined_and_told() -> None:
     joined = join(predictions({}), outcomes({"learned": START - timedelta(hours=1)}))
     assert joined.counts.before_prediction == 1
