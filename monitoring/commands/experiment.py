@@ -15,7 +15,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ from monitoring.commands.window import time_of, variants_of
 from monitoring.experiment.counting import RIGHT, counted, nothing, require_counts
 from monitoring.experiment.experiment import Experiment
 from monitoring.experiment.judge import Judgement, Verdict, judge
-from monitoring.experiment.looks import Arm, Look, Progress, Tally
+from monitoring.experiment.looks import Arm, Look, LookError, Progress, Tally
 from monitoring.experiment.planning import plan
 from monitoring.experiment.steering import FILE, Steering, steer
 from monitoring.experiment.traffic import Traffic
@@ -76,27 +77,44 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, outside: Outside) -> int:
+    from monitoring.cli import OK, UNREADABLE
+
     experiment = read_experiment(args.experiment, outside)
     output = folder(args.output, outside.s3)
     if args.plan is not None:
         return _plan(args, experiment, output, outside)
     place, name = file(args.state or f"{args.output.rstrip('/')}/{STATE}", outside.s3)
-    progress = recalled(place, name, experiment)
-    for look in _looks(args, progress, outside):
-        progress = progress.add(look)
-    place.write(name, progress.dump().encode())
+    before = recalled(place, name, experiment)
+    progress, refused = added(before, _looks(args, before, outside))
+    for problem in refused:
+        outside.say(f"{experiment.name}: a look is left out: {problem}")
     judgement = judge(progress)
     latency = _latency(args, progress, outside)
     document = report.document(progress, judgement, args.endpoint or "endpoint", outside.now().isoformat(), latency)
+    place.write(name, progress.dump().encode())  # what cannot be judged is never kept
     output.write("report.json", json.dumps(document, allow_nan=False).encode())
     output.write("report.html", report.page(document).encode(), "text/html; charset=utf-8")
     if judgement is None:
         outside.say(f"{experiment.name}: no look yet")
-        return 0
+        return UNREADABLE if refused else OK
     output.write("verdict.json", json.dumps(judgement.verdict.to_json(), indent=1, allow_nan=False).encode())
     if args.steer:
         _steered(args, judgement.verdict, output, outside)
-    return _told(args, experiment, judgement, outside)
+    return _told(args, experiment, judgement, outside) or (UNREADABLE if refused else OK)
+
+
+def added(progress: Progress, looks: Iterable[Look | LookError]) -> tuple[Progress, list[LookError]]:
+    """Progress with the looks that can be counted, and why the others cannot: one bad look stops no other."""
+    refused = []
+    for look in looks:
+        if isinstance(look, LookError):
+            refused.append(look)
+            continue
+        try:
+            progress = progress.add(look)
+        except LookError as problem:
+            refused.append(problem)
+    return progress, refused
 
 
 def read_experiment(where: str, outside: Outside) -> Experiment:
@@ -115,7 +133,10 @@ def recalled(place: Folder, name: str, experiment: Experiment) -> Progress:
     """Progress so far; an experiment that was changed under way is refused, for its levels would no longer hold."""
     if name not in place.names(name):
         return Progress(experiment)
-    progress = Progress.from_json(json.loads(place.read(name)))
+    try:
+        progress = Progress.from_json(json.loads(place.read(name)))
+    except RecordError as problem:
+        raise RecordError(f"{name}: {problem}. It is the state of the experiment: put it right there.") from None
     if progress.experiment != experiment:
         changed = [
             each.name
@@ -202,18 +223,26 @@ def _latency(args: argparse.Namespace, progress: Progress, outside: Outside) -> 
 # --- Looks ---
 
 
-def _looks(args: argparse.Namespace, progress: Progress, outside: Outside) -> Iterator[Look]:
+def _looks(args: argparse.Namespace, progress: Progress, outside: Outside) -> Iterator[Look | LookError]:
     if args.looks:
         place, name = file(args.looks, outside.s3)
-        lines = place.read(name).splitlines()
-        return (Look.from_json(json.loads(line)) for line in lines if line.strip())
+        return _written(name, place.read(name))
     missing = [f"--{name}" for name in ("capture", "outcomes", "schema") if not getattr(args, name)]
     if missing:
         raise RecordError(f"{', '.join(missing)} missing: looks are counted from them, or given with --looks")
     return _counted(args, progress, outside)
 
 
-def _counted(args: argparse.Namespace, progress: Progress, outside: Outside) -> Iterator[Look]:
+def _written(name: str, content: bytes) -> Iterator[Look | LookError]:
+    for number, line in enumerate(content.splitlines(), 1):
+        if line.strip():
+            try:
+                yield Look.from_json(json.loads(line))
+            except ValueError as problem:
+                yield LookError(f"{name}, line {number}: {problem}")
+
+
+def _counted(args: argparse.Namespace, progress: Progress, outside: Outside) -> Iterator[Look | LookError]:
     counter = Counter.of(args, progress.experiment, outside)
     length = timedelta(hours=progress.experiment.look_hours)
     began = time_of(args.since, "since") if args.since else None
@@ -226,7 +255,10 @@ def _counted(args: argparse.Namespace, progress: Progress, outside: Outside) -> 
         start = began
     until = time_of(args.until, "until") if args.until else outside.now()
     while start + length <= until:
-        yield counter.look(start, start + length, began)
+        try:
+            yield counter.look(start, start + length, began)
+        except LookError as problem:
+            yield LookError(f"look {start.isoformat()}: {problem}")
         start += length
 
 
@@ -316,9 +348,12 @@ class Counter:
 def _weight(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     try:
-        return name, float(value)
+        weight = float(value)
     except ValueError:
-        raise RecordError(f"--weight is '{text}', expected VARIANT=WEIGHT, such as challenger=0.1") from None
+        weight = -1.0
+    if not 0 <= weight < math.inf:
+        raise RecordError(f"--weight is '{text}', expected VARIANT=WEIGHT of 0 or more, such as challenger=0.1")
+    return name, weight
 
 
 def under_way(given: Mapping[str, str], outside: Outside, schema: str, until: datetime) -> list[list[str]]:

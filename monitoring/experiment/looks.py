@@ -8,8 +8,10 @@ changes nothing.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -24,7 +26,12 @@ from monitoring.experiment.sample_ratio import SampleRatio
 
 STATE_VERSION = 1
 CHAMPION, CHALLENGER = 0, 1
+MOST = 2**53  # beyond it a number of requests is a mistake, and no longer exact
 MOMENTS = ("n", "y", "yy", "x", "xx", "xy")
+
+
+class LookError(RecordError):
+    """A look says what cannot be; the text names the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +42,9 @@ class Tally:
     events: int = 0
 
     def __post_init__(self) -> None:
+        _require_whole(self, "n", "events")
         if not 0 <= self.events <= self.n:
-            raise RecordError(f"{self.events} events among {self.n}: events are counted among the n, never more")
+            raise LookError(f"{self.events} events among {self.n}: events are counted among the n, never more")
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(self.n + other.n, self.events + other.events)
@@ -52,6 +60,10 @@ class Sums:
     x: float = 0.0
     xx: float = 0.0
     xy: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require_whole(self, "n")
+        _require_finite(self, *MOMENTS[1:])
 
     @classmethod
     def of(cls, y: Sequence[float] | Array, x: Sequence[float] | Array | None = None) -> Sums:
@@ -76,6 +88,12 @@ class Arm:
     guardrails: Mapping[str, Tally] = field(default_factory=dict)
     weight: float = 1.0
 
+    def __post_init__(self) -> None:
+        _require_whole(self, "requests")
+        _require_finite(self, "weight")
+        if self.weight < 0:
+            raise LookError(f"weight is {self.weight}, expected 0 or more: it is a share of the traffic")
+
     def to_json(self) -> dict[str, Any]:
         return {
             "requests": self.requests,
@@ -87,14 +105,15 @@ class Arm:
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> Self:
         fields = known_fields(cls, given)
-        metric = fields["metric"]
+        metric, guardrails = fields["metric"], fields.get("guardrails", {})
+        for name, each in {"metric": metric, "guardrails": guardrails}.items():
+            if not isinstance(each, Mapping):
+                raise LookError(f"{name} is {each!r}, expected names with counts")
         kind = Tally if "events" in metric else Sums
         return cls(
             requests=fields["requests"],
             metric=kind(**known_fields(kind, metric)),
-            guardrails={
-                name: Tally(**known_fields(Tally, each)) for name, each in fields.get("guardrails", {}).items()
-            },
+            guardrails={name: Tally(**known_fields(Tally, each)) for name, each in guardrails.items()},
             weight=fields.get("weight", 1.0),
         )
 
@@ -107,6 +126,15 @@ class Look:
     champion: Arm
     challenger: Arm
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise LookError(f"a look's name is {self.name!r}, expected the start of its window as text")
+        if not sum(arm.weight for arm in self.arms) > 0:
+            weights = " and ".join(f"{arm.weight:g}" for arm in self.arms)
+            raise LookError(
+                f"look {self.name}: the weights are {weights}, expected one above 0: they say how traffic was split"
+            )
+
     @property
     def arms(self) -> tuple[Arm, Arm]:
         return self.champion, self.challenger
@@ -117,7 +145,7 @@ class Look:
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> Self:
         fields = known_fields(cls, given)
-        return cls(fields["name"], Arm.from_json(fields["champion"]), Arm.from_json(fields["challenger"]))
+        return cls(fields["name"], *(_arm(fields, side) for side in ("champion", "challenger")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +167,13 @@ class Progress:
         known = {each.name for each in self.experiment.guardrails}
         for arm in look.arms:
             if isinstance(arm.metric, Tally) != rate:
-                raise RecordError(
+                raise LookError(
                     f"look {look.name}: metric '{self.experiment.metric.name}' is a {self.experiment.metric.kind}, "
                     f"so it needs {'n and events' if rate else 'sums'}, not a {type(arm.metric).__name__}"
                 )
             unknown = sorted(set(arm.guardrails) - known)
             if unknown:
-                raise RecordError(
+                raise LookError(
                     f"look {look.name}: no guardrail named {', '.join(unknown)}; "
                     f"the experiment has {', '.join(sorted(known))}"
                 )
@@ -214,6 +242,33 @@ class Progress:
             for side in (CHAMPION, CHALLENGER)
         )
         return champion, challenger
+
+
+def _arm(look: Mapping[str, Any], side: str) -> Arm:
+    try:
+        return Arm.from_json(look[side])
+    except RecordError as problem:
+        raise RecordError(f"look {look['name']}, {side}: {problem}") from None
+
+
+def _require_whole(counts: object, *names: str) -> None:
+    """An error when what is counted is not a number of things: half an event, less than none, or a text."""
+    for name in names:
+        value = getattr(counts, name)
+        if _number(value) is None or not 0 <= value < MOST or not float(value).is_integer():
+            raise LookError(f"{name} is {value!r}, expected a whole number of 0 or more")
+
+
+def _require_finite(sums: object, *names: str) -> None:
+    for name in names:
+        value = getattr(sums, name)
+        number = _number(value)
+        if number is None or not math.isfinite(number):
+            raise LookError(f"{name} is {value!r}, expected a finite number")
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
 
 
 def _names(kind: type[Tally | Sums]) -> tuple[str, ...]:

@@ -210,6 +210,68 @@ def test_looks_counted_elsewhere_are_judged_as_well(bench: Bench) -> None:
     assert bench.written("verdict.json")["decision"] == "promote"
 
 
+def a_look(name: str, **challenger: object) -> dict[str, Any]:
+    arms = [Arm(500, Tally(500, 350)).to_json(), Arm(500, Tally(500, 420)).to_json()]
+    return {"name": name, "champion": arms[0], "challenger": arms[1] | challenger}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"requests": -900}, "requests is -900, expected a whole number"),
+        ({"requests": 1e30}, "requests is 1e+30, expected a whole number"),
+        ({"requests": "900"}, "requests is '900', expected a whole number"),
+        ({"weight": -1}, "weight is -1, expected 0 or more"),
+        ({"weight": float("nan")}, "weight is nan, expected a finite number"),
+        ({"metric": {"n": 500, "events": 400.5}}, "events is 400.5, expected a whole number"),
+        ({"metric": {"n": 500, "events": 501}}, "501 events among 500"),
+        ({"metric": 5}, "metric is 5, expected names with counts"),
+        ({"metric": {"n": 5, "y": float("inf")}}, "y is inf, expected a finite number"),
+        ({"guardrails": {"errors": {"n": 1, "events": 0}}}, "no guardrail named errors"),
+    ],
+)
+def test_a_bad_look_is_left_out_by_its_value_and_stops_no_other(bench: Bench, given: Any, words: str) -> None:
+    bench.define()
+    looks = [a_look("000"), a_look("001", **given), *(a_look(f"{n:03}") for n in range(2, 5))]
+    (bench.place / "looks.jsonl").write_text("\n".join(json.dumps(each) for each in looks))
+    assert bench.run("--looks", str(bench.place / "looks.jsonl")) == 3
+    assert words in bench.said[0]
+    assert "look 001" in bench.said[0]
+    assert bench.written("verdict.json")["decision"] == "promote"
+    assert [each["name"] for each in bench.written("progress.json")["looks"]] == ["000", "002", "003", "004"]
+
+
+NO_WEIGHTS = a_look("000", weight=0) | {"champion": a_look("000")["champion"] | {"weight": 0}}
+
+
+@pytest.mark.parametrize("bad", [json.dumps(NO_WEIGHTS), "{", "[]"])
+def test_a_refused_look_is_not_kept_and_the_next_tick_goes_on(bench: Bench, bad: str) -> None:
+    bench.define()
+    (bench.place / "looks.jsonl").write_text(bad)
+    assert bench.run("--looks", str(bench.place / "looks.jsonl")) == 3
+    assert bench.written("progress.json")["looks"] == []
+    (bench.place / "looks.jsonl").write_text("\n".join(json.dumps(a_look(f"{n:03}")) for n in range(3)))
+    assert bench.run("--looks", str(bench.place / "looks.jsonl")) == 0
+    assert bench.written("verdict.json")["decision"] == "promote"
+
+
+def test_a_state_that_says_what_cannot_be_names_the_look(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.define()
+    state = json.loads(Progress(EXPERIMENT).dump()) | {"looks": [a_look("000", weight=-2)]}
+    (bench.place / "out").mkdir()
+    (bench.place / "out" / "progress.json").write_text(json.dumps(state))
+    (bench.place / "none.jsonl").write_text("")
+    assert bench.run("--looks", str(bench.place / "none.jsonl")) == 3
+    assert "progress.json: look 000, challenger: weight is -2" in capsys.readouterr().err
+
+
+def test_a_weight_below_nothing_is_refused(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.define()
+    bench.traffic({"champion": 0.7, "challenger": 0.7}, hours=1, rows=10)
+    assert bench.tick("--weight", "challenger=-1") == 3
+    assert "--weight is 'challenger=-1', expected VARIANT=WEIGHT of 0 or more" in capsys.readouterr().err
+
+
 def test_a_plan_is_printed_and_stands_in_the_experiment_it_writes(bench: Bench) -> None:
     bench.define()
     assert bench.run("--plan", "0.5", "--requests-per-day", "1000") == 0
