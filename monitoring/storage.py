@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -23,6 +24,7 @@ class Folder(Protocol):
     def names(self, under: str = "") -> list[str]: ...
     def read(self, name: str) -> bytes: ...
     def content(self, name: str) -> bytes | Path: ...
+    def modified(self, name: str) -> datetime: ...
     def write(self, name: str, content: bytes, content_type: str = "application/json") -> None: ...
     def on_disk(self, name: str) -> Any: ...
 
@@ -47,6 +49,9 @@ class Disk:
     def content(self, name: str) -> Path:
         """What can be read where it is."""
         return self.root / name
+
+    def modified(self, name: str) -> datetime:
+        return datetime.fromtimestamp((self.root / name).stat().st_mtime, UTC)
 
     def write(self, name: str, content: bytes, content_type: str = "application/json") -> None:
         del content_type
@@ -93,6 +98,10 @@ class Bucket:
 
     def content(self, name: str) -> bytes:
         return self.read(name)
+
+    def modified(self, name: str) -> datetime:
+        found: datetime = self.client.head_object(Bucket=self.bucket, Key=self.prefix + name)["LastModified"]
+        return found
 
     def write(self, name: str, content: bytes, content_type: str = "application/json") -> None:
         self.client.put_object(Bucket=self.bucket, Key=self.prefix + name, Body=content, ContentType=content_type)

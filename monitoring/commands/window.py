@@ -351,6 +351,9 @@ class _Below:
     def content(self, name: str) -> Any:
         return self.parent.content(f"{self.name}/{name}")
 
+    def modified(self, name: str) -> datetime:
+        return self.parent.modified(f"{self.name}/{name}")
+
     def write(self, name: str, content: bytes, content_type: str = "application/json") -> None:
         self.parent.write(f"{self.name}/{name}", content, content_type)
 

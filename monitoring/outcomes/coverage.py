@@ -38,12 +38,13 @@ class Coverage:
 
 def coverage(frame: pl.DataFrame, now: datetime) -> Coverage:
     """The coverage of joined predictions as of an instant."""
-    delay = frame.filter(pl.col(OUTCOME).is_not_null()).select(pl.col(ARRIVED) - pl.col(TIME)).to_series()
+    taken = pl.max_horizontal(pl.col(ARRIVED) - pl.col(TIME), pl.lit(timedelta()))  # clocks differ: never before it
+    delay = frame.filter(pl.col(OUTCOME).is_not_null()).select(taken).to_series()
     ages = []
     for age in AGES:
         old = frame.filter(pl.col(TIME) <= now - age)
         if old.height:
-            in_time = old.filter(pl.col(OUTCOME).is_not_null() & (pl.col(ARRIVED) - pl.col(TIME) <= age)).height
+            in_time = old.filter(pl.col(OUTCOME).is_not_null() & (taken <= age)).height
             ages.append((age, share(in_time, old.height)))
     median = delay.median()
     return Coverage(

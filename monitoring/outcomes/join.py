@@ -33,7 +33,7 @@ OUTCOMES: Mapping[str, type[pl.DataType] | pl.DataType] = {
     LEARNED: pl.Datetime("us", "UTC"),
     ARRIVED: pl.Datetime("us", "UTC"),
 }
-"""`learned` is when the outcome was so (its own time), `arrived` when we were told (the hour of its file)."""
+"""`learned` is when the outcome was so (its own time), `arrived` when we were told, at the latest."""
 
 
 MOST, SHOWN = 5, 40
@@ -123,7 +123,7 @@ def _unknown(outcomes: pl.DataFrame, classes: Collection[str]) -> dict[str, int]
 
 
 def _newest(outcomes: pl.DataFrame) -> pl.DataFrame:
-    """One outcome per prediction: the one learned last, and the hour in which we first heard of any.
+    """One outcome per prediction: the one learned last, and when we first heard of any.
 
     Of two learned at the same instant the greater value stands, so that the order of arrival decides nothing.
     """

@@ -13,6 +13,7 @@ import polars as pl
 from contract.records import RecordError, Schema
 from monitoring.capture import Reader, Span, Tally, unpacked
 from monitoring.outcomes.join import (
+    ARRIVED,
     KEY,
     LEARNED,
     OUTCOMES,
@@ -42,6 +43,7 @@ class _Line(msgspec.Struct, gc=False):
 
 
 ANSWER = (PREDICTED, PROBABILITY)
+FILED = "filed"
 
 _decode = msgspec.json.Decoder(_Line).decode
 
@@ -87,15 +89,22 @@ def _predictions_of(rows: pl.DataFrame, variant: str, beside: Sequence[str]) -> 
 
 
 def read_outcomes(folder: Folder, names: Sequence[str], span: Span) -> Received:
-    """The outcomes whose files' hour lies in a span; a file that is not filed by hour arrived at the span's start."""
+    """The outcomes whose files' hour lies in a span, and those of files that are not filed by hour.
+
+    An outcome arrived when it was learned, if that was within its file's hour; else by the end of that hour. Without
+    an hour it is when the file was last modified. Nothing arrives after the span.
+    """
     tally = Tally()
-    otherwise = span.since or datetime(1970, 1, 1, tzinfo=UTC)
+    hours = Span(span.since and _floor(span.since), span.until)
     rows: list[tuple[Any, ...]] = []
     for name in names:
-        arrived = hour_of(name) or otherwise
-        if arrived in Span(span.since and _floor(span.since), span.until):
+        hour = hour_of(name)
+        if hour is None or hour in hours:
             tally.files += 1
-            rows.extend(_outcomes_of(unpacked(folder.read(name), name, tally), name, arrived, tally))
+            latest = folder.modified(name) if hour is None else hour + timedelta(hours=1)
+            arrived = latest if span.until is None else min(latest, span.until)
+            content = unpacked(folder.read(name), name, tally)
+            rows.extend((*each, arrived, hour) for each in _outcomes_of(content, name, tally))
     return Received(_as_outcomes(rows), tally)
 
 
@@ -115,7 +124,7 @@ def _floor(instant: datetime) -> datetime:
     return instant - timedelta(minutes=instant.minute, seconds=instant.second, microseconds=instant.microsecond)
 
 
-def _outcomes_of(content: bytes, name: str, arrived: datetime, tally: Tally) -> Iterable[tuple[Any, ...]]:
+def _outcomes_of(content: bytes, name: str, tally: Tally) -> Iterable[tuple[Any, ...]]:
     for number, line in enumerate(content.split(b"\n"), 1):
         if not line.strip():
             continue
@@ -127,7 +136,7 @@ def _outcomes_of(content: bytes, name: str, arrived: datetime, tally: Tally) -> 
             continue
         metadata, data = found.eventMetadata, found.groundTruthData.data
         for row, value in enumerate(_values(data)):
-            yield metadata.eventId, row, value, metadata.inferenceTime, arrived
+            yield metadata.eventId, row, value, metadata.inferenceTime
 
 
 def _values(data: str | float | bool | None) -> Sequence[str | None]:
@@ -142,5 +151,9 @@ def _values(data: str | float | bool | None) -> Sequence[str | None]:
 
 
 def _as_outcomes(rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
-    frame = pl.DataFrame(rows, schema=dict(OUTCOMES) | {LEARNED: pl.String}, orient="row")
-    return frame.with_columns(pl.col(LEARNED).str.to_datetime(time_zone="UTC", time_unit="us", strict=False))
+    schema = dict(OUTCOMES) | {LEARNED: pl.String, FILED: OUTCOMES[ARRIVED]}
+    frame = pl.DataFrame(rows, schema=schema, orient="row").with_columns(
+        pl.col(LEARNED).str.to_datetime(time_zone="UTC", time_unit="us", strict=False)
+    )
+    within = (pl.col(LEARNED) >= pl.col(FILED)) & (pl.col(LEARNED) < pl.col(ARRIVED))
+    return frame.with_columns(pl.when(within).then(LEARNED).otherwise(ARRIVED).alias(ARRIVED)).drop(FILED)

@@ -95,6 +95,14 @@ def test_coverage_is_told_by_age_with_the_usual_delay() -> None:
     assert found.to_json()["median_delay_hours"] == 12
 
 
+def test_an_outcome_that_came_before_its_prediction_by_another_clock_took_no_time() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    frame = pl.DataFrame({"time": [start] * 3, "arrived": [start - timedelta(hours=5)] * 3, "outcome": ["yes"] * 3})
+    found = coverage(frame, start + timedelta(hours=2))
+    assert found.median_delay == timedelta()
+    assert dict(found.by_age)[timedelta(hours=1)].value == 1
+
+
 def test_coverage_of_nothing_is_absent_not_zero() -> None:
     frame = pl.DataFrame(
         schema={"time": pl.Datetime("us", "UTC"), "arrived": pl.Datetime("us", "UTC"), "outcome": pl.String}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from moto import mock_aws
 
-from contract.records import CaptureRecord, Payload, Schema
+from contract.records import CaptureRecord, Outcome, Payload, Schema
 from monitoring.capture import Span
 from monitoring.outcomes.join import OUTCOMES, PREDICTIONS, JoinError, join
 from monitoring.outcomes.received import read_outcomes, read_predictions
@@ -183,6 +186,38 @@ def test_a_request_of_several_rows_captured_twice_in_one_file_stands_once(tmp_pa
         rows = joined.frame.sort("join_key", "row").select("join_key", "row", "predicted", "outcome").rows()
         assert rows == [("one", 0, "no", None), ("two", 0, "yes", None), ("two", 1, "no", "no")]
         assert joined.counts.repeated_predictions == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "learned", "arrived"),
+    [
+        ("2026/01/01/05/a.jsonl", "2026-01-01T05:20:00Z", timedelta(hours=5, minutes=20)),
+        ("2026/01/01/05/a.jsonl", "2026-01-01T02:20:00Z", timedelta(hours=6)),
+        ("2026/01/01/05/a.jsonl", None, timedelta(hours=6)),
+        ("2026/01/01/09/a.jsonl", None, timedelta(hours=9, minutes=5)),
+        ("a.jsonl", "2026-01-01T02:20:00Z", timedelta(hours=7)),
+    ],
+)
+def test_an_outcome_arrives_within_the_hour_of_its_file_or_when_that_was_modified(
+    tmp_path: Path, name: str, learned: str | None, arrived: timedelta
+) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(Outcome("a", "yes", learned).to_line())
+    os.utime(path, (modified := (START + timedelta(hours=7)).timestamp(), modified))
+    span = Span(START, START + timedelta(hours=9, minutes=5))
+    assert read_outcomes(folder(tmp_path), [name], span).frame["arrived"].to_list() == [START + arrived]
+
+
+def test_an_object_that_is_not_filed_by_hour_arrived_when_s3_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("DEFAULT_REGION", "eu-west-1"), ("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="data", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        s3.put_object(Bucket="data", Key="outcomes/a.jsonl", Body=Outcome("a", "yes").to_line())
+        frame = read_outcomes(folder("s3://data/outcomes"), ["a.jsonl"], Span()).frame
+        assert frame["arrived"].to_list() == [s3.head_object(Bucket="data", Key="outcomes/a.jsonl")["LastModified"]]
 
 
 def captured_files(made: pl.DataFrame, place: Path, seed: int) -> dict[str, list[str]]:
