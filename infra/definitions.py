@@ -7,6 +7,7 @@ started by a person, a schedule or an event, with parameters that have defaults.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -416,6 +417,10 @@ class Monitor:
     surroundings: Surroundings
     serving: Mapping[str, str] = field(default_factory=dict)
     experiment: str | None = None
+    quality: Mapping[str, float] = field(default_factory=dict)
+    """What must be kept, by measure."""
+    slices: Sequence[str] = ()
+    """Columns for each of whose values it must be kept as well."""
 
 
 def monitor(given: Monitor) -> dict[str, Any]:
@@ -463,6 +468,11 @@ def judge_step(
     if given.serving:
         named = (f"{variant}={artifact}" for variant, artifact in given.serving.items())
         environment["SLIPWAY_SERVING"] = " ".join(named)
+    if given.quality:
+        kept = (f"{measure}={value!r}" for measure, value in sorted(given.quality.items()))
+        environment["SLIPWAY_QUALITY"] = " ".join(kept)
+    if given.slices:
+        environment["SLIPWAY_SLICES"] = json.dumps(list(given.slices))
     if given.experiment:
         prefix = places.experiment_prefix(given.endpoint, given.experiment)
         environment["SLIPWAY_EXPERIMENT_URI"] = f"s3://{given.artifacts_bucket}/{prefix}"

@@ -349,6 +349,8 @@ class ModelParts:
             surroundings=self.shared.surroundings(
                 self.platform.image("monitoring"), self.shared.identity.arns["monitoring"]
             ),
+            quality={str(measure): value for measure, value in given.quality.items()},
+            slices=given.slices,
         )
         args = MonitorArgs(
             names=self.names,

@@ -185,6 +185,7 @@ ServingType = Annotated[str, BeforeValidator(serving_type)]
 TrainingType = Annotated[str, BeforeValidator(training_type)]
 Metric = Annotated[str, BeforeValidator(metric_name)]
 SignalKey = Annotated[str, BeforeValidator(signal_key)]
+QualityMeasure = Literal["accuracy", "f1", "auc", "log_loss", "brier", "calibration_error", "rmse", "mae"]
 Days = Annotated[int, Field(ge=1, le=3653)]
 
 
@@ -429,6 +430,10 @@ class MonitorSettings(Strict):
     """How many of them share a window."""
     at_most_minutes: Annotated[int, Field(ge=1, le=1440)] = 50
     """When the monitor's job is stopped."""
+    quality: dict[QualityMeasure, Annotated[float, Field(strict=False)]] = {}
+    """What known outcomes must show at least, by measure; `rmse` and `mae` at most."""
+    slices: list[Annotated[str, Field(min_length=1)]] = []
+    """Columns whose values must each keep that quality too."""
 
 
 class CardSettings(Strict):

@@ -10,6 +10,8 @@ SLIPWAY_BASELINE_URI   instead of both: one baseline for every variant
 SLIPWAY_CAPTURE_URI, SLIPWAY_OUTCOMES_URI   what is read
 SLIPWAY_WINDOWS_URI    what is remembered: counts of windows, the watch over decay, since when an artifact serves
 SLIPWAY_EXPERIMENT_URI the experiment that runs: it is judged, and its traffic moved, when its terms are there
+SLIPWAY_QUALITY        auc=0.7 accuracy=0.8: what quality must keep, by measure
+SLIPWAY_SLICES         ["region"]: a JSON list of columns for each of whose values it must be kept too
 SLIPWAY_PARTS_URI      the counts that several instances left, instead of the capture lines
 SLIPWAY_WINDOW_END     an ISO time, or `now`: SLIPWAY_STARTED where that is given; SLIPWAY_WINDOW_HOURS before it
 sagemaker_endpoint_name, output_path
@@ -136,16 +138,30 @@ class Described:
 
     def outcomes(self, outcomes: str, variant: str, artifact: str, since: datetime | None) -> list[str]:
         """The arguments of `monitor outcomes`; the baseline holds the model's schema."""
-        windows, reference = self.given.get("SLIPWAY_WINDOWS_URI"), f"{self.beside(artifact)}{REFERENCE}"
+        windows = self.given.get("SLIPWAY_WINDOWS_URI")
+        reference = f"{self.beside(artifact)}{REFERENCE}" if artifact else ""
         return [
             "outcomes", "--capture", self.given["SLIPWAY_CAPTURE_URI"], "--outcomes", outcomes,
             *(["--variant", variant] if variant != ALL else []),
             "--schema", self.baseline(variant), "--until", self.end.isoformat(),
             *(["--since", since.isoformat()] if since else []),
-            *(["--reference", reference] if artifact and self.is_there(reference) else []),
+            *(["--reference", reference] if reference and self.is_there(reference) else []),
+            *self.kept(),
             *(["--state", f"{windows.rstrip('/')}/watch/{artifact or 'all'}.json"] if windows else []),
             "--endpoint", self.endpoint, "--output", f"{self.output(variant)}/outcomes", "--publish",
         ]  # fmt: skip
+
+    def kept(self) -> list[str]:
+        """What quality must keep, as a whole and in slices, as arguments of `monitor outcomes`."""
+        slices = self.given.get("SLIPWAY_SLICES", "[]")
+        try:
+            columns = json.loads(slices)
+        except ValueError:
+            columns = None
+        if not isinstance(columns, list) or not all(isinstance(each, str) for each in columns):
+            raise RecordError(f"SLIPWAY_SLICES is '{slices}', expected a JSON list of columns, such as [\"region\"]")
+        measures = self.given.get("SLIPWAY_QUALITY", "").split()
+        return [*(f"--threshold={each}" for each in measures), *(f"--slice-by={each}" for each in columns)]
 
     def is_there(self, place: str) -> bool:
         where, name = file(place, self.outside.s3)

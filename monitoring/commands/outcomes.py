@@ -199,7 +199,7 @@ def _told(args: argparse.Namespace, quality: Quality, outside: Outside) -> int:
     main = quality.asked.main
     lines = [
         f"{part.variant}: {main} {_shown(part.measures.get(main))}, label coverage {_shown(part.coverage.share)}"
-        + (", surely lost" if quality.alarm(part.variant) else "")
+        + _lost(part.variant, quality)
         for part in quality.whole()
     ]
     said = "; ".join([*(lines or ["no predictions in the span"]), *quality.warnings()])
@@ -209,6 +209,14 @@ def _told(args: argparse.Namespace, quality: Quality, outside: Outside) -> int:
         publish.publish(published(args.endpoint or "endpoint", quality), outside.cloudwatch())
     lost = any(quality.alarm(part.variant) for part in quality.whole())
     return VERDICT if lost and args.fail_on else OK
+
+
+def _lost(variant: str, quality: Quality) -> str:
+    """That quality is surely lost, and in which slices."""
+    if not quality.alarm(variant):
+        return ""
+    slices = [f"{part.slice} ({', '.join(part.below)})" for part in quality.below(variant) if part.slice]
+    return ", surely lost" + (f" in {', '.join(slices)}" if slices else "")
 
 
 def published(endpoint: str, quality: Quality) -> list[publish.Datum]:

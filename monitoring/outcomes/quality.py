@@ -76,9 +76,12 @@ class Quality:
         return tuple(part for part in self.parts if not part.slice)
 
     def alarm(self, variant: str) -> bool:
-        """Whether a variant is surely below a threshold, or surely decayed."""
-        below = any(part.below for part in self.whole() if part.variant == variant)
-        return below or bool(self.decayed.get(variant))
+        """Whether a variant, or a slice of it, is surely below a threshold; or has surely decayed."""
+        return bool(self.below(variant) or self.decayed.get(variant))
+
+    def below(self, variant: str) -> tuple[Part, ...]:
+        """The variant as a whole, and its slices, where they are surely below a threshold."""
+        return tuple(part for part in self.parts if part.variant == variant and part.below)
 
     def warnings(self) -> tuple[str, ...]:
         """What keeps these numbers from saying what they seem to say."""

@@ -57,9 +57,9 @@ def said(report: Mapping[str, Any]) -> tuple[str, Mood]:
 
 def _judged(report: Mapping[str, Any]) -> tuple[str, Mood]:
     lost = [
-        f"{part['variant']} is surely on the wrong side of its threshold in {', '.join(part['below_threshold'])}"
+        f"{_named(part)} is surely on the wrong side of its threshold in {', '.join(part['below_threshold'])}"
         for part in report["parts"]
-        if not part["slice"] and part["below_threshold"]
+        if part["below_threshold"]
     ]
     lost += [
         f"{variant} misses {', '.join(labels)} more often than at training, beyond chance"
@@ -70,6 +70,10 @@ def _judged(report: Mapping[str, Any]) -> tuple[str, Mood]:
         return "; ".join(lost) + ".", "bad"
     known = any(part["measures"].get(report["main"], {}).get("value") is not None for part in report["parts"])
     return ("No loss of quality is proven.", "good") if known else ("Too few outcomes are known to judge.", "unsure")
+
+
+def _named(part: Mapping[str, Any]) -> str:
+    return f"{part['variant']}, {part['slice']}" if part["slice"] else str(part["variant"])
 
 
 def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -89,7 +93,7 @@ def measures(report: Mapping[str, Any], *, slices: bool) -> str:
     names = list(dict.fromkeys(name for part in parts for name in part["measures"]))
     rows = [
         [
-            text(f"{part['variant']}, {part['slice']}" if part["slice"] else part["variant"]),
+            text(_named(part)),
             number(part["coverage"]["share"]["n"]),
             _measure(part["coverage"]["share"]),
             *(_measure(part["measures"].get(name)) for name in names),

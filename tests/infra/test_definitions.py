@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from infra.definitions import Machine, Surroundings, Training, promotion, training
+from infra.definitions import Machine, Monitor, Surroundings, Training, monitor, promotion, training
 
 AROUND = Surroundings("image@sha256:1", "arn:role", "arn:key")
 
@@ -100,3 +101,14 @@ def test_what_is_said_of_one_execution_reaches_every_stage() -> None:
     for stage in ("Snapshot", "Validate", "Evaluate", "Explain"):
         arguments = steps[stage]["Arguments"]["AppSpecification"]["ContainerArguments"]
         assert arguments[arguments.index("--overrides") + 1] == {"Get": "Parameters.Overrides"}
+
+
+def test_the_monitor_is_told_what_quality_must_keep_only_where_settings_say() -> None:
+    machine = Machine("ml.m5.large", 1, 30, 50)
+    bare = Monitor("churn-dev", "churn", "capture", "outcomes", "artifacts", machine, AROUND)
+    keeping = replace(bare, quality={"auc": 0.7, "accuracy": 0.8}, slices=["region"])
+    without, told = (monitor(each)["Steps"][0]["Arguments"]["Environment"] for each in (bare, keeping))
+    assert {name: told[name] for name in told.keys() - without.keys()} == {
+        "SLIPWAY_QUALITY": "accuracy=0.8 auc=0.7",
+        "SLIPWAY_SLICES": '["region"]',
+    }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from stacks.settings import SettingsError, environments, load, parse
+from monitoring.outcomes.measures import HIGHER_IS_BETTER
+from stacks.settings import QualityMeasure, SettingsError, environments, load, parse
 
 CHURN = ("models", "churn")
 WRONG: dict[str, tuple[tuple[str, ...], Any, str, str]] = {
@@ -43,6 +44,8 @@ WRONG: dict[str, tuple[tuple[str, ...], Any, str, str]] = {
     "an e-mail that is none": (("alerts", "emails"), ["oncall"], "alerts.emails.0", "e-mail"),
     "an unknown signal": ((*CHURN, "thresholds"), {"latencie": 1.0}, "latencie", "Nearest: latency"),
     "a signal that no alarm watches": ((*CHURN, "silent"), ["invocations"], "silent.0", "watched signal"),
+    "an unknown measure": ((*CHURN, "monitor"), {"quality": {"acuracy": 0.7}}, "monitor.quality", "'accuracy'"),
+    "a quality that is a word": ((*CHURN, "monitor"), {"quality": {"auc": "good"}}, "quality.auc", "number"),
     "serverless with capture": (
         (*CHURN, "serving"), {"form": "serverless", "scaling": None}, "serving", "no isolation, VPC or data capture",
     ),
@@ -149,3 +152,7 @@ def test_names_too_long_together_are_refused_with_the_name_that_would_be_made(mi
 def test_an_environment_with_too_long_a_name_is_refused(minimal: Mapping[str, Any]) -> None:
     with pytest.raises(SettingsError, match="environment"):
         parse(minimal, "e" * 13, "Pulumi.test.yaml")
+
+
+def test_quality_can_be_kept_in_every_measure_that_has_a_better_side() -> None:
+    assert set(get_args(QualityMeasure)) == set(HIGHER_IS_BETTER)

@@ -385,6 +385,27 @@ def test_what_serves_must_be_named_or_a_baseline_for_all_of_it(
     assert f"--baseline {monitor.baseline}" in monitor.said[-1]
 
 
+def test_the_environment_says_what_quality_must_keep_as_a_whole_and_in_slices(
+    monitor: Monitor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes = monitor.place / "outcomes"
+    outcomes.mkdir()
+    (outcomes / "a.jsonl").write_text(Outcome("x", "yes").to_line() + "\n")
+    monitor.environment = {
+        "SLIPWAY_CAPTURE_URI": str(monitor.place),
+        "SLIPWAY_OUTCOMES_URI": str(outcomes),
+        "SLIPWAY_BASELINE_URI": str(monitor.baseline),
+    }
+    assert monitor.run("judge", "--dry-run") == 0
+    assert "--threshold" not in monitor.said[-1]
+    monitor.environment |= {"SLIPWAY_QUALITY": "accuracy=0.8 auc=0.7", "SLIPWAY_SLICES": '["region", "home town"]'}
+    assert monitor.run("judge", "--dry-run") == 0
+    assert "--threshold=accuracy=0.8 --threshold=auc=0.7 --slice-by=region --slice-by=home town" in monitor.said[-1]
+    monitor.environment["SLIPWAY_SLICES"] = "region"
+    assert monitor.run("judge", "--dry-run") == cli.UNREADABLE
+    assert "expected a JSON list of columns" in capsys.readouterr().err
+
+
 def test_outcomes_of_the_model_that_served_before_are_not_laid_to_the_new_one(
     monitor: Monitor, capture: Capture
 ) -> None:

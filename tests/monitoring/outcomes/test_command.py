@@ -146,6 +146,28 @@ def test_quality_below_its_threshold_beyond_chance_is_an_alarm(desk: Desk) -> No
     assert desk.run("--threshold", "auc=0.5", *given) == 0
 
 
+def test_a_slice_below_its_threshold_is_an_alarm_too_and_is_named(desk: Desk) -> None:
+    for hour in range(3):
+        desk.traffic(hour=hour, rows=1000)
+    south = set()
+    for path in (desk.place / "capture").rglob("*.jsonl"):
+        records = [CaptureRecord.from_line(line) for line in path.read_text().splitlines()]
+        south |= {each.event_id for each in records if each.input is not None and each.input.data.endswith("south")}
+    turned = {"yes": "no", "no": "yes"}
+    told = [Outcome.from_line(line) for line in desk.outcome_lines()]
+    lines = [Outcome(o.join_key, turned[o.value] if o.join_key in south else o.value).to_line() for o in told]
+    desk.deliver("2026/11/19/03/all.jsonl", lines)
+    given = ("--threshold", "auc=0.5", "--endpoint", "churn", "--publish", "--fail-on", "quality")
+    until = START + timedelta(hours=4)
+    assert desk.run(*given, until=until) == 0
+    assert desk.metrics.sent["QualityAlarm", "champion"] == 0
+    assert desk.run(*given, "--slice-by", "region", until=until) == 4
+    assert desk.metrics.sent["QualityAlarm", "champion"] == 1
+    assert "surely lost in region=south (auc)" in desk.said[-1]
+    page = (desk.place / "out" / "outcomes.html").read_text()
+    assert "champion, region=south is surely on the wrong side of its threshold in auc" in page
+
+
 def test_a_model_that_turned_is_found_by_the_watch_over_its_classes(desk: Desk) -> None:
     reference = desk.reference()
     for hour in range(8):
