@@ -516,7 +516,7 @@ def _carefully(records: list[_Record], numbers: Sequence[int], reader: Reader, f
     for record, number in zip(records, numbers, strict=True):
         try:
             found = _rows_of(record, reader, tally)
-        except (ValueError, TypeError, RecursionError, csv.Error) as problem:
+        except (ValueError, TypeError, OverflowError, RecursionError, csv.Error) as problem:
             tally.refuse(file, number, _one_line(problem), msgspec.json.encode(record))
             heights.append(0)
             continue
@@ -687,7 +687,9 @@ def _as_frame(rows: Sequence[tuple[Any, ...]], columns: Sequence[Column]) -> pl.
 def _series(column: Column, values: Sequence[Any]) -> pl.Series:
     """Numbers when all of them are; else text, which the profile reads and counts what it cannot."""
     if not column.is_category and all(value is None or type(value) in (float, int) for value in values):
-        return pl.Series(column.name, [None if value is None else float(value) for value in values], pl.Float64)
+        return pl.Series(
+            column.name, [None if value is None else predictions.as_float(value) for value in values], pl.Float64
+        )
     return pl.Series(column.name, [None if value is None else _spelled(value) for value in values], pl.String)
 
 

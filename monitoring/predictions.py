@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,18 @@ def of_probabilities(values: Sequence[float], classes: Sequence[str]) -> tuple[s
     """The predicted class, and the probability that stands for the answer."""
     best = max(range(len(values)), key=values.__getitem__)
     return classes[best], float(values[-1] if len(classes) == 2 else values[best])
+
+
+def as_float(value: Any) -> float:
+    """A number as JSON may write it; a whole number beyond every float is infinite, as the same number with a point is.
+
+    >>> as_float(-(10**400))
+    -inf
+    """
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def from_fields(fields: Sequence[str], schema: Schema) -> tuple[Any, ...] | None:
@@ -74,10 +87,10 @@ def _from_object(record: Mapping[str, Any], schema: Schema) -> tuple[Any, ...] |
     label = next((record[name] for name in ("label", "predicted_label", "prediction") if name in record), None)
     given = next((record[name] for name in ("probabilities", "probability", "score") if name in record), None)
     if isinstance(given, list) and len(given) == len(schema.classes):
-        predicted, probability = of_probabilities([float(each) for each in given], schema.classes)
+        predicted, probability = of_probabilities([as_float(each) for each in given], schema.classes)
         return predicted if label is None else _text(label), probability
     if isinstance(given, int | float) and len(schema.classes) == 2:
-        predicted, probability = of_probabilities([1 - given, float(given)], schema.classes)
+        predicted, probability = of_probabilities([1 - as_float(given), as_float(given)], schema.classes)
         return predicted if label is None else _text(label), probability
     return None if label is None else (_text(label), None)
 

@@ -219,6 +219,16 @@ def test_missing_values_and_strange_numbers_are_read() -> None:
     assert batch.frame["b"][0] is None
 
 
+@pytest.mark.parametrize("answer", [{"probabilities": [10**400, 0.4]}, {"score": -(10**400)}, [0.4, 10**400]])
+def test_a_whole_number_beyond_every_float_is_infinite_and_stops_nothing(answer: object) -> None:
+    lines = [*GOOD, record(as_json([10**400, -(10**400), "x"]), as_json({"predictions": [answer]}), 9)]
+    batch, tally = read(lines)
+    assert (batch.frame.height, tally.quarantined) == (6, 0)
+    assert (as_floats(batch.frame["a"])[-1], as_floats(batch.frame["b"])[-1]) == (math.inf, -math.inf)
+    batch, _ = read([record(as_json([10**400, "x"]), as_json({"value": 10**400}))], REGRESSION)
+    assert as_floats(batch.frame[PREDICTED]) == [math.inf]
+
+
 @pytest.mark.parametrize("cut", [30, 5], ids=["cut in its middle", "cut at its end"])
 def test_a_gzip_that_ends_early_gives_what_it_held(cut: int) -> None:
     content = gzip.compress("\n".join(GOOD * 50).encode())
