@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, Self, get_args
 
@@ -80,6 +80,21 @@ class Baseline:
             seasons={
                 name: self.seasons.get(name, empty).merge(other.seasons.get(name, empty)) for name in sorted(names)
             },
+        )
+
+    def without(self, column: str) -> Baseline:
+        """The baseline less one column, for rows that were chosen by it; the same when there is no such column."""
+        if column not in self.layout.names:
+            return self
+        if len(self.layout.columns) == 1:
+            raise RecordError(f"'{column}' is the baseline's only column: a slice by it leaves nothing to be judged")
+        position = self.layout.names.index(column)
+        slots = self.layout.paired_without(position)
+        return replace(
+            self,
+            profile=self.profile.without(position),
+            scatter=self.scatter[np.ix_(slots, slots)],
+            seasons={name: profile.without(position) for name, profile in self.seasons.items()},
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -107,6 +107,17 @@ class Layout:
     def of_role(self, role: Role) -> tuple[int, ...]:
         return tuple(i for i, column in enumerate(self.columns) if column.role == role)
 
+    def without(self, position: int) -> Layout:
+        """The layout less one column; correlations go where another column would come to be followed in its place."""
+        fewer = dataclasses.replace(self, columns=self.columns[:position] + self.columns[position + 1 :])
+        pairs = len(fewer.paired) == len(self.paired) - (position in self.paired)
+        return dataclasses.replace(fewer, pairs=self.pairs and pairs)
+
+    def paired_without(self, position: int) -> list[int]:
+        """Where the pairs of the layout less one column stand among the pairs of this one."""
+        kept = [slot for slot, column in enumerate(self.paired) if column != position]
+        return kept if self.without(position).pairs else []
+
     def to_json(self) -> dict[str, Any]:
         return {
             "pairs": self.pairs,

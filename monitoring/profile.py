@@ -131,6 +131,26 @@ class Profile:
             unseen={i: names.merge(other.unseen[i]) for i, names in self.unseen.items()},
         )
 
+    def without(self, position: int) -> Profile:
+        """The same rows, less one column."""
+        kept = self.layout.paired_without(position)
+        return Profile(
+            layout=self.layout.without(position),
+            rows=self.rows,
+            cells=np.delete(self.cells, position, 0),
+            missing=np.delete(self.missing, position),
+            unreadable=np.delete(self.unreadable, position),
+            infinite=np.delete(self.infinite, position),
+            fractional=np.delete(self.fractional, position),
+            sums=self.sums[:position] + self.sums[position + 1 :],
+            squares=self.squares[:position] + self.squares[position + 1 :],
+            minimum=np.delete(self.minimum, position),
+            maximum=np.delete(self.maximum, position),
+            products=self.products[np.ix_(kept, kept)],
+            levels={i - (i > position): counts for i, counts in self.levels.items() if i != position},
+            unseen={i - (i > position): names for i, names in self.unseen.items() if i != position},
+        )
+
     def present(self) -> Counts:
         """Rows with a value, per column."""
         return self.rows - self.missing

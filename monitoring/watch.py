@@ -22,7 +22,7 @@ from monitoring.quality import Constraints, Violation, as_document, check, const
 from monitoring.report import window as report
 from monitoring.storage import Folder
 from monitoring.verdict import SPANS, Budget, Matters, Sums, Verdict, judge, sums_of
-from monitoring.window import Window
+from monitoring.window import Slice, Window
 
 REMEMBERED = max(SPANS) - 1
 VERSION = 1
@@ -141,8 +141,13 @@ def _features(window: Window) -> list[str]:
 # --- Remembering.
 
 
-def name_of(variant: str, since: datetime) -> str:
-    return f"{variant}/{since:%Y/%m/%d/%H-%M-%S}.json"
+def home_of(variant: str, where: Slice | None = None) -> str:
+    """The folder of what is remembered of a variant's windows; a slice's are apart from those of all rows."""
+    return f"{variant}/" if where is None else f"slices/{where.folder}/{variant}/"
+
+
+def name_of(home: str, since: datetime) -> str:
+    return f"{home}{since:%Y/%m/%d/%H-%M-%S}.json"
 
 
 def remember(result: Judged, settings: Settings, history: Folder) -> None:
@@ -163,15 +168,16 @@ def remember(result: Judged, settings: Settings, history: Folder) -> None:
         "missing": sums.missing.tolist(),
         "products": None if sums.products is None else sums.products.tolist(),
     }
-    history.write(name_of(settings.variant, since), json.dumps(kept, separators=(",", ":")).encode())
+    name = name_of(home_of(settings.variant, result.window.where), since)
+    history.write(name, json.dumps(kept, separators=(",", ":")).encode())
 
 
-def recall(history: Folder, variant: str, before: datetime | None, baseline: Baseline) -> list[Past]:
+def recall(history: Folder, home: str, before: datetime | None, baseline: Baseline) -> list[Past]:
     """The last windows of the same baseline that ended earlier, in order; what cannot be read is left out."""
     if before is None:
         return []
-    last = name_of(variant, before)
-    names = [name for name in history.names(f"{variant}/") if name < last and name.endswith(".json")]
+    last = name_of(home, before)
+    names = [name for name in history.names(home) if name < last and name.endswith(".json")]
     found = [_recalled(history.read(name), baseline) for name in sorted(names)[-REMEMBERED:]]
     return [each for each in found if each is not None and each.until <= before + OVERLAP]
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from typing import Any, Self
+from urllib.parse import quote
 
 import polars as pl
 
-from contract.records import RecordError
+from contract.records import Column, RecordError
 from monitoring.baseline import Baseline
 from monitoring.capture import Reader, Span, Tally
-from monitoring.layout import Layout
+from monitoring.layout import Layout, as_numbers, numbers
 from monitoring.profile import Profile, ProfileError, count
 from monitoring.storage import Folder
 from monitoring.table import Format, TableError, format_of, frames
@@ -39,10 +40,26 @@ class Slice:
             raise RecordError(f"slice '{text}': expected COLUMN=VALUE, such as region=eu")
         return cls(column, value)
 
-    def of(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def __str__(self) -> str:
+        return f"{self.column}={self.value}"
+
+    @property
+    def folder(self) -> str:
+        """A name for what is kept of the slice: no part of it is a path."""
+        return f"{quote(self.column, safe='')}={quote(self.value, safe='')}"
+
+    def of(self, frame: pl.DataFrame, columns: Sequence[Column] = ()) -> pl.DataFrame:
+        """The rows that have the value; a number is compared as one, so that 40 is 40.0."""
         if self.column not in frame.columns:
             raise RecordError(f"slice column '{self.column}' is not among {', '.join(frame.columns)}")
-        return frame.filter(pl.col(self.column).cast(pl.String) == self.value)
+        given = frame[self.column]
+        named = next((column for column in columns if column.name == self.column), None)
+        if not given.dtype.is_numeric() and (named is None or named.is_category):
+            return frame.filter(given.cast(pl.String) == self.value)
+        wanted = as_numbers(pl.Series([self.value]))[0]
+        if wanted is None:
+            raise RecordError(f"slice '{self}': '{self.column}' holds numbers, and '{self.value}' is none")
+        return frame.filter(pl.Series(numbers(given)) == wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +69,20 @@ class Window:
     profile: Profile
     tally: Tally
     span: Span = field(default_factory=Span)
+    where: Slice | None = None
 
     def merge(self, other: Window) -> Window:
         tally = Tally()
         tally.merge(self.tally)
         tally.merge(other.tally)
-        return Window(self.profile.merge(other.profile), tally, self.span)
+        return Window(self.profile.merge(other.profile), tally, self.span, self.where)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "version": VERSION,
             "since": self.span.since.isoformat() if self.span.since else None,
             "until": self.span.until.isoformat() if self.span.until else None,
+            "slice": str(self.where) if self.where else None,
             "tally": self.tally.to_json(),
             "profile": self.profile.to_json(),
         }
@@ -73,7 +92,8 @@ class Window:
         if given.get("version") != VERSION:
             raise ProfileError(f"a window of version {given.get('version')!r}; this program reads version {VERSION}")
         times = [datetime.fromisoformat(given[name]) if given.get(name) else None for name in ("since", "until")]
-        return cls(Profile.from_json(given["profile"], layout), Tally.from_json(given["tally"]), Span(*times))
+        where = Slice.from_text(given["slice"]) if given.get("slice") else None
+        return cls(Profile.from_json(given["profile"], layout), Tally.from_json(given["tally"]), Span(*times), where)
 
 
 @dataclass(frozen=True)
@@ -86,7 +106,7 @@ class Source:
 
     def rows_of(self, name: str, reader: Reader, tally: Tally) -> Iterator[pl.DataFrame]:
         if self.format == "capture":
-            yield self._sliced(reader.read(self.folder.content(name), name, tally).frame)
+            yield self._sliced(reader.read(self.folder.content(name), name, tally).frame, reader)
             return
         tally.files += 1
         try:
@@ -96,12 +116,12 @@ class Source:
                     known = {column.name for column in (*reader.inputs, *reader.outputs)}
                     tally.extra.update({column: frame.height for column in frame.columns if column not in known})
                     tally.absent.update({c.name: frame.height for c in reader.inputs if c.name not in frame.columns})
-                    yield self._sliced(frame)
+                    yield self._sliced(frame, reader)
         except TableError as problem:
             tally.refuse(name, 0, str(problem), b"")
 
-    def _sliced(self, frame: pl.DataFrame) -> pl.DataFrame:
-        return frame if self.where is None else self.where.of(frame)
+    def _sliced(self, frame: pl.DataFrame, reader: Reader) -> pl.DataFrame:
+        return frame if self.where is None else self.where.of(frame, (*reader.inputs, *reader.outputs))
 
 
 def files_of(names: Iterable[str], span: Span, variant: str | None = None) -> list[str]:
@@ -165,4 +185,4 @@ def _read_share(
                 held.clear()
     if held:
         total = total.merge(count(pl.concat(held), layout, threads))
-    return Window(total, tally, span)
+    return Window(total, tally, span, source.where)

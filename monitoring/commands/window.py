@@ -95,13 +95,17 @@ class Job:
 def run(args: argparse.Namespace, outside: Outside) -> int:
     args = described(args, outside)
     where, names = _files(args, outside)
+    where_rows = Slice.from_text(args.slice) if args.slice else None
     baseline = read_baseline(args, outside)
+    if where_rows is not None:
+        refuse_to_publish(args, outside)
+        baseline = baseline.without(where_rows.column)
     span = span_of(args, names, outside.now())
     job = Job(args, outside, baseline, folder(args.output, outside.s3), span, args.endpoint or "endpoint")
     if args.parts:
         windows = _joined(job, where, names)
     else:
-        source = Source(where, args.format, Slice.from_text(args.slice) if args.slice else None)
+        source = Source(where, args.format, where_rows)
         share = share_of(args, outside)
         chosen = _chosen(args, names, span, share)
         windows = {variant: read(source, files, baseline, span, args.processes) for variant, files in chosen.items()}
@@ -109,6 +113,17 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
             return _leave_parts(job, windows, share.name)
     verdicts = [_judge(job, variant, window, alone=len(windows) == 1) for variant, window in windows.items()]
     return max(verdicts)
+
+
+def refuse_to_publish(args: argparse.Namespace, outside: Outside) -> None:
+    """Alarms watch the signals of all rows of a variant; a slice's numbers among them would raise and end them."""
+    enabled = outside.environment.get("publish_cloudwatch_metrics") == "Enabled"
+    if args.publish or args.model_monitor_names or enabled:
+        raise RecordError(
+            f"--slice {args.slice} is not published: the signals of {args.endpoint or 'an endpoint'} are of all its "
+            "rows. Leave out --publish and --model-monitor-names (and publish_cloudwatch_metrics=Enabled), and read "
+            "the slice's report."
+        )
 
 
 def described(args: argparse.Namespace, outside: Outside) -> argparse.Namespace:
@@ -258,7 +273,13 @@ def _joined(job: Job, where: Folder, names: Sequence[str]) -> dict[str, Window]:
         variant, _, leaf = name.rpartition("/")
         if not leaf.startswith("part-") or (job.args.variant and variant != job.args.variant):
             continue
-        window = Window.from_json(json.loads(where.read(name)), job.baseline.layout)
+        document = json.loads(where.read(name))
+        if document.get("slice") != job.args.slice:
+            raise ProfileError(
+                f"{name} holds the rows of slice {document.get('slice')}, --slice is {job.args.slice}: "
+                "join parts with the slice they were counted with"
+            )
+        window = Window.from_json(document, job.baseline.layout)
         found[variant or ALL] = found[variant or ALL].merge(window) if (variant or ALL) in found else window
     if not found:
         raise ProfileError(f"no parts at {job.args.parts}: expected files named part-*.json in a folder per variant")
@@ -276,7 +297,8 @@ def _judge(job: Job, variant: str, window: Window, *, alone: bool) -> int:
         constraints=_constraints(job),
     )
     history = folder(args.history, outside.s3) if args.history else None
-    past = watch.recall(history, variant, window.span.since, job.baseline) if history else []
+    home = watch.home_of(variant, window.where)
+    past = watch.recall(history, home, window.span.since, job.baseline) if history else []
     served = _served(job, variant, window.span)
     result = watch.judged(window, job.baseline, past, settings, outside.now(), served=served)
     watch.write(result, job.baseline, job.output if alone else _Below(job.output, variant))
@@ -284,8 +306,9 @@ def _judge(job: Job, variant: str, window: Window, *, alone: bool) -> int:
         watch.remember(result, settings, history)
     _publish(job, settings, result)
     drifted = "drift" in (result.verdict.status, result.verdict.predictions)
+    rows = f" where {window.where}" if window.where else ""
     said = (
-        f"{job.endpoint}/{variant}: {result.verdict.status}, predictions {result.verdict.predictions}, "
+        f"{job.endpoint}/{variant}{rows}: {result.verdict.status}, predictions {result.verdict.predictions}, "
         f"{len(result.violations)} quality violations, {window.profile.rows:,} rows, "
         f"{window.tally.quarantined:,} quarantined"
     )

@@ -24,6 +24,7 @@ PLOTS = 24  # columns whose distributions are drawn: those that moved most
 LEVELS = 12  # of a category, in its drawing
 DISCOVERY = 0.05  # of the columns listed as different, the share that may be so by chance
 LISTED = 250  # columns in the table of all: the JSON twin has every one
+NAME = 60  # characters of a name that are shown
 HEATED = 60  # columns in the heat map: those that moved most in any window
 
 
@@ -67,6 +68,7 @@ def document(
         "variant": variant,
         "since": window.span.since.isoformat() if window.span.since else None,
         "until": window.span.until.isoformat() if window.span.until else None,
+        "slice": {"column": window.where.column, "value": window.where.value} if window.where else None,
         "made": made,
         "rows": window.profile.rows,
         "baseline_rows": before.rows,
@@ -178,6 +180,11 @@ def page(report: Mapping[str, Any]) -> str:
     return render(title, *said(report), facts=_facts(report), sections=kept)
 
 
+def shortened(name: str, most: int = NAME) -> str:
+    """A name as far as it fits."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
 def said(report: Mapping[str, Any]) -> tuple[str, Mood]:
     verdict, broken = report["verdict"], len(report["violations"])
     parts = {
@@ -185,6 +192,9 @@ def said(report: Mapping[str, Any]) -> tuple[str, Mood]:
         "quiet": "No drift that matters.",
         "not enough data": "Not enough data to judge drift.",
     }[verdict["status"]]
+    if report.get("slice"):
+        column, value = (shortened(report["slice"][name]) for name in ("column", "value"))
+        parts += f" Only rows where {column} is {value} were judged, and {column} itself was not."
     if verdict["predictions"] == "drift":
         parts += " The predictions drifted."
     if broken:

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import re
 import tarfile
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -208,8 +209,62 @@ def test_two_processes_read_what_one_reads(monitor: Monitor, capture: Capture) -
 
 
 def test_a_slice_is_judged_by_itself(monitor: Monitor, capture: Capture) -> None:
-    monitor.judge(capture(), "--slice", "region=north")
-    assert 200 < monitor.report()["rows"] < 400
+    monitor.judge(capture(rows=2_000), "--slice", "region=north")
+    report = monitor.report()
+    assert 900 < report["rows"] < 1_100
+    assert monitor.status() == "quiet"
+    assert "region" not in {column["name"] for column in report["columns"]}
+    assert "Only rows where region is north were judged" in (monitor.place / "out" / "report.html").read_text()
+    assert "churn/champion where region=north: quiet" in monitor.said[-1]
+
+
+def test_a_slice_is_remembered_apart_from_the_whole_window(monitor: Monitor, capture: Capture) -> None:
+    windows = ["--history", str(monitor.place / "windows")]
+    folder = capture()
+    monitor.judge(folder, *windows)
+    whole = {path: path.read_bytes() for path in (monitor.place / "windows").rglob("*.json")}
+    assert monitor.judge(folder, *windows, "--slice", "region=north") == 0
+    assert {path: path.read_bytes() for path in whole} == whole
+    (kept,) = set((monitor.place / "windows").rglob("*.json")) - set(whole)
+    assert kept.relative_to(monitor.place / "windows").as_posix().startswith("slices/region=north/champion/2026/")
+    later = monitor.now
+    capture(hour=later)
+    times = ["--since", later.isoformat(), "--until", (later + timedelta(hours=1)).isoformat()]
+    monitor.judge(folder, *windows, *times, "--slice", "region=north")
+    assert [point["rows"] for point in monitor.report()["past"]] == [json.loads(kept.read_text())["rows"]]
+    monitor.judge(folder, *windows, *times)
+    assert [point["rows"] for point in monitor.report()["past"]] == [600]
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_slice_by_a_number_compares_numbers(monitor: Monitor, capture: Capture, form: str) -> None:
+    folder = capture(form=form)
+    for path in folder.rglob("*.jsonl"):
+        path.write_text(re.sub(r'"data": ?"[0-9.]+,', '"data": "400.0,', path.read_text(), count=7))
+    for value in ("400", "400.0", "4e2"):
+        assert monitor.judge(folder, "--slice", f"age={value}") == 0
+        assert monitor.report()["rows"] == 21
+    assert monitor.judge(folder, "--slice", "age=old") == 3
+
+
+def test_a_slice_is_not_published_as_if_it_were_all_rows(
+    monitor: Monitor, capture: Capture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert monitor.judge(capture(), "--slice", "region=north", "--publish") == 3
+    assert "--slice region=north is not published" in capsys.readouterr().err
+    assert monitor.metrics.sent == []
+
+
+def test_parts_of_a_slice_are_joined_with_it_and_not_without(monitor: Monitor, capture: Capture) -> None:
+    folder, where = capture(), ["--slice", "region=north"]
+    monitor.judge(folder, *where, output="whole")
+    for number in range(2):
+        monitor.judge(folder, "--shard", f"{number}/2", *where, output="parts")
+    parts = ["--parts", str(monitor.place / "parts"), "--output", str(monitor.place / "joined"), "--endpoint", "churn"]
+    joined = ["window", "--baseline", str(monitor.baseline), *parts]
+    assert monitor.run(*joined) == 3
+    assert monitor.run(*joined, *where) == 0
+    assert monitor.report("joined")["columns"] == monitor.report("whole")["columns"]
 
 
 def test_the_newest_captured_hour_can_be_asked_for(monitor: Monitor, capture: Capture) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from contract.records import Column
 from monitoring.bins import CELLS, cut
-from monitoring.layout import UNSEEN, Layout, lay_out
+from monitoring.layout import PAIRED, UNSEEN, Layout, lay_out
 from monitoring.profile import Names, Profile, ProfileError, count, merged
 
 COLUMNS = (Column("amount", "number"), Column("age", "integer"), Column("region", "category"))
@@ -82,6 +82,21 @@ def test_a_profile_survives_its_json_form(layout: Layout, window: pl.DataFrame) 
     profile = count(window, layout)
     again = Profile.from_json(json.loads(text(profile)), layout)
     assert text(again) == text(profile)
+
+
+@pytest.mark.parametrize("position", range(3))
+def test_a_profile_less_a_column_is_the_profile_that_never_had_it(
+    layout: Layout, window: pl.DataFrame, position: int
+) -> None:
+    assert text(count(window, layout).without(position)) == text(count(window, layout.without(position)))
+
+
+def test_correlations_go_where_leaving_a_column_out_would_let_another_in() -> None:
+    frame = pl.DataFrame({f"n{i}": [0.0, 1.0, 2.0] for i in range(PAIRED + 1)})
+    layout = lay_out(frame, [Column(name, "number") for name in frame.columns])
+    assert len(layout.paired) == len(layout.without(PAIRED).paired) == PAIRED
+    assert text(count(frame, layout).without(0)) == text(count(frame, layout.without(0)))
+    assert layout.without(0).paired == ()
 
 
 def test_every_row_is_counted_once_in_every_column(layout: Layout, window: pl.DataFrame) -> None:
