@@ -11,11 +11,12 @@ import base64
 import binascii
 import csv
 import io
+import re
 import zlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ VERSION = "0"  # of SageMaker's line format
 KEPT = 100  # quarantined records whose text is kept for the reader of the report
 SHOWN = 300  # characters of it
 GZIP = b"\x1f\x8b"
+HOUR = re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})/(\d{2})/[^/]*$")
 NAMES = 1_000  # extra column names that are kept
 
 
@@ -72,9 +74,30 @@ class Span:
     def __contains__(self, instant: datetime) -> bool:
         return (self.since is None or instant >= self.since) and (self.until is None or instant < self.until)
 
+    def meets(self, other: Span) -> bool:
+        """Whether some instant may lie in both."""
+        ends, starts = (self.until, other.until), (other.since, self.since)
+        return all(start is None or end is None or start < end for start, end in zip(starts, ends, strict=True))
+
     @property
     def is_open(self) -> bool:
         return self.since is None and self.until is None
+
+
+def reach_of(name: str) -> Span | None:
+    """The times that records may have in a file that is filed by the hour; nothing is known of any other.
+
+    A record may be filed an hour from its own time: clocks differ, and files are written late.
+    """
+    found = HOUR.search(name)
+    if found is None:
+        return None
+    try:
+        year, month, day, clock = (int(part) for part in found.groups())
+        hour = datetime(year, month, day, clock, tzinfo=UTC)
+    except ValueError:
+        return None
+    return Span(hour - timedelta(hours=1), hour + timedelta(hours=2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +118,7 @@ class Tally:
     records: int = 0
     quarantined: int = 0
     outside: int = 0  # records of other times, left out
+    astray: int = 0  # records whose own time is far from the hour they are filed under
     repeated: int = 0  # records whose event stands twice in one file
     damaged: int = 0  # files that ended too early or could not be unpacked
     carefully: int = 0  # files that were read record by record
@@ -104,6 +128,7 @@ class Tally:
     absent: Counter[str] = field(default_factory=Counter)  # columns that a record lacked
     earliest: str = ""
     latest: str = ""
+    newest: str = ""  # of all records, those of other times too
 
     def refuse(self, file: str, line: int, reason: str, text: bytes | str) -> None:
         self.quarantined += 1
@@ -117,11 +142,19 @@ class Tally:
             self.earliest = min(filter(None, (self.earliest, min(times))), default="")
             self.latest = max(self.latest, *times)
 
+    def dated(self, times: Mapping[datetime, int], span: Span, reach: Span | None) -> None:
+        """Count the records of each time: those of other times than the span, and those no file of theirs may hold."""
+        self.outside += sum(records for when, records in times.items() if when not in span)
+        if reach is not None:
+            self.astray += sum(records for when, records in times.items() if when not in reach)
+        self.newest = max(self.newest, *(when.astimezone(UTC).isoformat() for when in times), "")
+
     def merge(self, other: Tally) -> None:
         self.files += other.files
         self.records += other.records
         self.quarantined += other.quarantined
         self.outside += other.outside
+        self.astray += other.astray
         self.repeated += other.repeated
         self.damaged += other.damaged
         self.carefully += other.carefully
@@ -131,6 +164,7 @@ class Tally:
         self.absent.update(other.absent)
         self.earliest = min(filter(None, (self.earliest, other.earliest)), default="")
         self.latest = max(self.latest, other.latest)
+        self.newest = max(self.newest, other.newest)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -138,6 +172,7 @@ class Tally:
             "records": self.records,
             "quarantined": self.quarantined,
             "outside": self.outside,
+            "astray": self.astray,
             "repeated": self.repeated,
             "damaged": self.damaged,
             "carefully": self.carefully,
@@ -150,6 +185,7 @@ class Tally:
             "absent": dict(self.absent.most_common(NAMES)),
             "earliest": self.earliest,
             "latest": self.latest,
+            "newest": self.newest,
         }
 
     @classmethod
@@ -190,7 +226,7 @@ class Reader:
         if not isinstance(content, Path) or _is_packed(content):
             content = unpacked(content.read_bytes() if isinstance(content, Path) else content, file, tally)
         lines = read_at_once(content, VERSION)
-        batch = self._at_once(lines, tally) if lines is not None else None
+        batch = self._at_once(lines, file, tally) if lines is not None else None
         if batch is not None:
             return batch
         text = content.read_bytes() if isinstance(content, Path) else content
@@ -204,21 +240,26 @@ class Reader:
             batch = _carefully(records, numbers, self, file, tally)
         return batch
 
-    def _at_once(self, lines: Lines, tally: Tally) -> Batch | None:
+    def _at_once(self, lines: Lines, file: str, tally: Tally) -> Batch | None:
         """The rows of a file whose lines are all good; nothing is counted when one of them turns out not to be."""
         records, times = len(lines), lines.time.unique()
+        dated: Counter[datetime] = Counter()
         if not self.span.is_open:
-            instants = {time: instant(time) for time in times.to_list()}
-            if None in instants.values():
-                return None
-            inside = [time for time, when in instants.items() if when is not None and when in self.span]
-            if len(inside) < len(instants):
+            inside = []
+            for time, count in lines.time.value_counts(name="records").iter_rows():
+                when = instant(time)
+                if when is None:
+                    return None
+                dated[when] += count
+                if when in self.span:
+                    inside.append(time)
+            if len(inside) < len(times):
                 lines = lines.where(lines.time.is_in(inside))
                 times = lines.time.unique()
         batch = _bulk(lines, self)
         if batch is not None:
             tally.records += records
-            tally.outside += records - len(lines)
+            tally.dated(dated, self.span, reach_of(file))
             tally.met(times.to_list())
             tally.repeated += len(lines) - lines.event.n_unique()
         return batch
@@ -245,6 +286,7 @@ class Reader:
         kept: list[_Record] = []
         kept_numbers: list[int] = []
         instants: dict[str, datetime | None] = {}
+        dated: Counter[datetime] = Counter()
         for record, number in zip(records, numbers, strict=True):
             time = record.eventMetadata.inferenceTime
             if time not in instants:
@@ -252,11 +294,12 @@ class Reader:
             when = instants[time]
             if when is None:
                 tally.refuse(file, number, "inferenceTime is not a time", time)
-            elif when in self.span:
+                continue
+            dated[when] += 1
+            if when in self.span:
                 kept.append(record)
                 kept_numbers.append(number)
-            else:
-                tally.outside += 1
+        tally.dated(dated, self.span, reach_of(file))
         return kept, kept_numbers
 
 

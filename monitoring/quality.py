@@ -70,6 +70,10 @@ class Constraints:
     fresh_within: timedelta = timedelta(hours=2)
     quarantined: float = 0.01
     repeated: float = 0.01
+    astray: float = 0.1  # of the records, filed under an hour far from their own time
+    requests: int = (
+        100  # that leave a captured row, surely: with one in ten captured, none is left once in 38,000 hours
+    )
 
 
 def constraints_of(baseline: Baseline) -> Constraints:
@@ -90,14 +94,20 @@ def _constraint(profile: Profile, i: int) -> ColumnConstraint:
 
 def check(
     window: Window, baseline: Baseline, constraints: Constraints | None = None, *,
-    now: datetime | None = None, usual_rows: Sequence[int] = (),
+    now: datetime | None = None, usual_rows: Sequence[int] = (), requests: int | None = None,
+    others: Sequence[str] = (),
 ) -> tuple[Violation, ...]:  # fmt: skip
-    """Every constraint the window breaks: of the columns, then of the table."""
+    """Every constraint the window breaks: of the columns, then of the table.
+
+    `requests` is how many the endpoint says it answered; `others` are variants that files are of, when none is of the
+    window's own.
+    """
     kept = constraints or constraints_of(baseline)
     return (
         *_columns(window, baseline, kept),
         *_names(window.tally, window.profile.rows),
         *_volume(window, kept, usual_rows),
+        *_nothing(window, kept, usual_rows, requests, others),
         *_freshness(window, kept, now),
         *_records(window.tally, kept),
     )
@@ -213,7 +223,34 @@ def _volume(window: Window, kept: Constraints, usual: Sequence[int]) -> Iterator
         yield Violation(TABLE, "volume_check", f"The window holds {rows} rows, expected at least {least}.")
 
 
+def _nothing(
+    window: Window, kept: Constraints, usual: Sequence[int], requests: int | None, others: Sequence[str]
+) -> Iterator[Violation]:
+    """A window without a row, where there is reason to think that it should have some; of a slice nothing is known."""
+    if window.tally.records > window.tally.outside or window.where is not None:
+        return
+    found = "The window holds no record"
+    if requests is not None:
+        if requests >= kept.requests:
+            yield Violation(
+                TABLE, "volume_check",
+                f"{found}, but the endpoint answered {requests:,} requests in its time: they are not captured, or "
+                "captured elsewhere.",
+            )  # fmt: skip
+    elif others:
+        yield Violation(
+            TABLE, "volume_check", f"{found}, and no file is of its variant: there are files of {', '.join(others)}."
+        )
+    elif len(usual) >= SHOWN and not any(usual):
+        yield Violation(
+            TABLE, "volume_check",
+            f"{found}, nor did any of the {len(usual)} windows before it: nobody calls the endpoint, or its requests "
+            "are captured elsewhere.",
+        )  # fmt: skip
+
+
 def _freshness(window: Window, kept: Constraints, now: datetime | None) -> Iterator[Violation]:
+    yield from _clocks(window, kept, now)
     latest = instant(window.tally.latest) if window.tally.latest else None
     until = window.span.until or now
     if latest is not None and until is not None and until - latest > kept.fresh_within:
@@ -224,6 +261,27 @@ def _freshness(window: Window, kept: Constraints, now: datetime | None) -> Itera
         yield Violation(
             TABLE, "freshness_check", f"Records are dated in the future: {window.tally.latest}. A clock is wrong."
         )
+
+
+def _clocks(window: Window, kept: Constraints, now: datetime | None) -> Iterator[Violation]:
+    """Records whose times cannot be: such records are in no window, and a window without any other is blind."""
+    tally, until = window.tally, window.span.until or now
+    newest = instant(tally.newest) if tally.newest else None
+    if tally.astray > kept.astray * tally.records:
+        yield Violation(
+            TABLE, "freshness_check",
+            f"{tally.astray} of {tally.records} records are dated far from the hour they are filed under (the newest "
+            f"is of {tally.newest}), and are in no window. A clock is wrong.",
+        )  # fmt: skip
+    elif newest is not None and not tally.latest:
+        if now is not None and newest - now > timedelta(minutes=5):
+            yield Violation(
+                TABLE, "freshness_check", f"All records are dated in the future: {tally.newest}. A clock is wrong."
+            )
+        elif until is not None and until - newest > kept.fresh_within:
+            yield Violation(
+                TABLE, "freshness_check", f"The newest record is of {tally.newest}, {until - newest} before the end."
+            )
 
 
 def _records(tally: Tally, kept: Constraints) -> Iterator[Violation]:

@@ -38,6 +38,7 @@ class Settings:
     budget: Budget = field(default_factory=Budget)
     matters: Matters = field(default_factory=Matters)
     constraints: Constraints | None = None
+    others: tuple[str, ...] = ()  # variants that files are of, when none is of this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,10 @@ def judged(
     verdict = judge(sums, references, settings.budget, settings.matters)
     table = drift.Table(reference, baseline.profile_at(window.span.since), window.profile)
     constraints = settings.constraints or constraints_of(baseline)
-    violations = check(window, baseline, constraints, now=now, usual_rows=[each.point.rows for each in past])
+    violations = check(
+        window, baseline, constraints, now=now, usual_rows=[each.point.rows for each in past],
+        requests=served["requests"] if served else None, others=settings.others,
+    )  # fmt: skip
     document = report.document(
         endpoint=settings.endpoint, variant=settings.variant, baseline=baseline, window=window, verdict=verdict,
         measured=drift.measure(table), violations=violations, past=[each.point for each in past],

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from multiprocessing import get_context
 from typing import Any, Self
 from urllib.parse import quote
@@ -15,14 +14,13 @@ import polars as pl
 
 from contract.records import Column, RecordError
 from monitoring.baseline import Baseline
-from monitoring.capture import Reader, Span, Tally
+from monitoring.capture import Reader, Span, Tally, reach_of
 from monitoring.layout import Layout, as_numbers, numbers
 from monitoring.profile import Profile, ProfileError, count
 from monitoring.storage import Folder
 from monitoring.table import Format, TableError, format_of, frames
 
 FLUSH = 1 << 16  # rows that are collected from small files before they are counted
-HOUR = re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})/(\d{2})/[^/]*$")
 VERSION = 1
 
 
@@ -130,17 +128,10 @@ def files_of(names: Iterable[str], span: Span, variant: str | None = None) -> li
 
 
 def _may_hold(name: str, span: Span) -> bool:
-    found = HOUR.search(name)
-    if name.rsplit("/", 1)[-1].startswith(".") or found is None:
-        return not name.rsplit("/", 1)[-1].startswith(".")
-    try:
-        year, month, day, clock = (int(part) for part in found.groups())
-        hour = datetime(year, month, day, clock, tzinfo=UTC)
-    except ValueError:
-        return True
-    # A record may be filed an hour from its own time: clocks differ, and files are written late.
-    late, early = hour + timedelta(hours=2), hour - timedelta(hours=1)
-    return (span.since is None or late > span.since) and (span.until is None or early < span.until)
+    if name.rsplit("/", 1)[-1].startswith("."):
+        return False
+    reach = reach_of(name)
+    return reach is None or reach.meets(span)
 
 
 def shard(names: Sequence[str], number: int, of: int) -> list[str]:

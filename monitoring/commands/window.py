@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any, get_args
 from contract.records import RecordError
 from monitoring import modelmonitor, publish, watch
 from monitoring.baseline import Baseline
-from monitoring.capture import Span, instant
+from monitoring.capture import HOUR, Span, instant
 from monitoring.commands.baseline import read_schema
 from monitoring.experiment.traffic import Traffic
 from monitoring.profile import ProfileError
 from monitoring.quality import Constraints, constraints_of
-from monitoring.storage import Folder, file, folder, listing
+from monitoring.storage import Disk, Folder, StorageError, file, folder, listing
 from monitoring.table import Format
 from monitoring.verdict import Budget
-from monitoring.window import HOUR, Slice, Source, Window, files_of, read, shard
+from monitoring.window import Slice, Source, Window, files_of, read, shard
 
 if TYPE_CHECKING:
     from monitoring.cli import Outside
@@ -90,6 +90,7 @@ class Job:
     output: Folder
     span: Span
     endpoint: str
+    variants: frozenset[str] = frozenset()  # that files are of
 
 
 def run(args: argparse.Namespace, outside: Outside) -> int:
@@ -101,7 +102,8 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
         refuse_to_publish(args, outside)
         baseline = baseline.without(where_rows.column)
     span = span_of(args, names, outside.now())
-    job = Job(args, outside, baseline, folder(args.output, outside.s3), span, args.endpoint or "endpoint")
+    found = frozenset(variants_of(names)) if args.capture and not args.parts else frozenset()
+    job = Job(args, outside, baseline, folder(args.output, outside.s3), span, args.endpoint or "endpoint", found)
     if args.parts:
         windows = _joined(job, where, names)
     else:
@@ -154,7 +156,11 @@ def described(args: argparse.Namespace, outside: Outside) -> argparse.Namespace:
 
 
 def _files(args: argparse.Namespace, outside: Outside) -> tuple[Folder, list[str]]:
-    return listing(args.parts or args.capture, outside.s3)
+    place = args.parts or args.capture
+    where, names = listing(place, outside.s3)
+    if isinstance(where, Disk) and not where.root.exists():
+        raise StorageError(f"no such folder: {place}; expected one of capture lines, tables or parts. Is it misspelt?")
+    return where, names
 
 
 def read_baseline(args: argparse.Namespace, outside: Outside) -> Baseline:
@@ -295,6 +301,7 @@ def _judge(job: Job, variant: str, window: Window, *, alone: bool) -> int:
         variant=variant,
         budget=Budget(args.false_alarms, args.windows_per_year, args.minimum_rows),
         constraints=_constraints(job),
+        others=() if {variant, ALL} & job.variants else tuple(sorted(job.variants)),
     )
     history = folder(args.history, outside.s3) if args.history else None
     home = watch.home_of(variant, window.where)

@@ -11,7 +11,7 @@ import msgspec
 import polars as pl
 
 from contract.records import RecordError, Schema
-from monitoring.capture import Reader, Span, Tally, unpacked
+from monitoring.capture import HOUR, Reader, Span, Tally, unpacked
 from monitoring.outcomes.join import (
     ARRIVED,
     KEY,
@@ -25,7 +25,7 @@ from monitoring.outcomes.join import (
     VARIANT,
 )
 from monitoring.storage import Folder
-from monitoring.window import HOUR, files_of
+from monitoring.window import files_of
 
 
 class _Truth(msgspec.Struct, gc=False):

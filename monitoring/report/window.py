@@ -415,9 +415,10 @@ def _whole(report: Mapping[str, Any]) -> str:
 def _tally(report: Mapping[str, Any]) -> str:
     tally = report["tally"]
     rows = [
-        [text(name), number(tally[key])]
+        [text(name), number(tally.get(key, 0))]
         for name, key in (
             ("Files", "files"), ("Records", "records"), ("Records of other times", "outside"),
+            ("Records filed under an hour far from their time", "astray"),
             ("Quarantined records", "quarantined"), ("Repeated events", "repeated"), ("Damaged files", "damaged"),
             ("Files read record by record", "carefully"),
         )

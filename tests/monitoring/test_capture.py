@@ -260,6 +260,17 @@ def test_only_records_between_the_instants_are_taken() -> None:
     assert (tally.outside, tally.quarantined) == (2, 1)
 
 
+def test_records_filed_under_an_hour_far_from_their_own_time_are_counted() -> None:
+    times = ["2026-11-20T10:00:00Z", "2026-11-20T09:00:00Z", "2026-11-20T11:59:59Z", "2027-11-20T10:00:00Z"]
+    lines = "\n".join(record(csv("1,2,x"), None, i, time) for i, time in enumerate([*times, times[-1]])) + "\n"
+    hour = Span(datetime(2026, 11, 20, 10, tzinfo=UTC), datetime(2026, 11, 20, 11, tzinfo=UTC))
+    for name, astray in (("champion/2026/11/20/10/a.jsonl", 2), ("a.jsonl", 0)):
+        for text in (lines, lines + record(csv("1"), None, 9)):
+            tally = Tally()
+            Reader(SCHEMA, hour).read(text.encode(), name, tally)
+            assert (tally.outside, tally.astray, tally.newest) == (4, astray, "2027-11-20T10:00:00+00:00")
+
+
 def test_repeated_events_are_counted() -> None:
     _, tally = read([*GOOD, GOOD[0]])
     assert tally.repeated == 1

@@ -278,6 +278,27 @@ def test_an_hour_without_traffic_is_not_enough_data(monitor: Monitor, capture: C
     assert (monitor.metrics.value("NotEnoughData"), monitor.metrics.value("DriftAlarm")) == (1, 0)
 
 
+def test_a_folder_that_is_not_there_is_no_silent_hour(monitor: Monitor, capsys: pytest.CaptureFixture[str]) -> None:
+    assert monitor.judge(monitor.place / "captrue") == cli.UNREADABLE
+    assert "no such folder" in capsys.readouterr().err
+
+
+def test_a_variant_that_no_file_is_of_is_told(monitor: Monitor, capture: Capture) -> None:
+    folder = capture()
+    assert monitor.judge(folder, "--variant", "champoin", "--fail-on", "quality") == cli.VERDICT
+    (violation,) = monitor.report()["violations"]
+    assert violation["constraint_check_type"] == "volume_check"
+    assert "champion" in violation["description"]
+    assert "there are files of champion" in (monitor.place / "out" / "report.html").read_text()
+
+
+def test_an_hour_that_was_served_and_not_captured_is_told(monitor: Monitor) -> None:
+    (monitor.place / "capture").mkdir()
+    monitor.judge(monitor.place / "capture", "--served", "--publish")
+    assert "answered 600 requests" in monitor.report()["violations"][0]["description"]
+    assert monitor.metrics.value("DataQualityViolations") == 1
+
+
 def test_a_table_is_judged_like_capture(monitor: Monitor) -> None:
     assert monitor.judge(monitor.data, "--format", "parquet") == 0
     assert (monitor.report()["rows"], monitor.status()) == (20_000, "quiet")

@@ -78,6 +78,43 @@ def test_silence_staleness_and_clocks_are_told(baseline: Baseline) -> None:
     assert "A clock is wrong" in found[0].description
 
 
+def nothing(baseline: Baseline, tally: Tally | None = None, **more: object) -> list[tuple[str, str]]:
+    tally, given = tally or Tally(), {"now": UNTIL, **more}
+    found = broken(baseline, rows(0), tally, **given)
+    return [(each.constraint_check_type, each.description) for each in found]
+
+
+def test_a_window_without_rows_is_told_where_some_were_to_be_expected(baseline: Baseline) -> None:
+    ((kind, said),) = nothing(baseline, requests=600)
+    assert (kind, "600 requests" in said) == ("volume_check", True)
+    ((kind, said),) = nothing(baseline, others=["champion"])
+    assert (kind, "champion" in said) == ("volume_check", True)
+    ((kind, said),) = nothing(baseline, usual_rows=[0] * 29)
+    assert (kind, "29 windows before it" in said) == ("volume_check", True)
+
+
+def test_silence_that_nobody_broke_is_no_violation(baseline: Baseline) -> None:
+    assert nothing(baseline) == nothing(baseline, requests=0, others=["champion"], usual_rows=[0] * 29) == []
+    assert nothing(baseline, requests=20) == []  # one request in ten may be captured
+
+
+def test_records_of_other_times_are_told_when_there_are_no_others(baseline: Baseline) -> None:
+    for newest, says in (
+        ("2027-11-20T10:30:00+00:00", "in the future"),
+        ("2026-11-19T10:30:00+00:00", "before the end"),
+    ):
+        ((kind, said),) = nothing(baseline, Tally(records=120, outside=120, newest=newest))
+        assert (kind, says in said) == ("freshness_check", True)
+    assert nothing(baseline, Tally(records=120, outside=120, newest="2026-11-20T09:30:00+00:00")) == []
+
+
+def test_records_filed_far_from_their_own_time_are_told_though_most_are_not(baseline: Baseline) -> None:
+    tally = Tally(records=1_000, outside=120, astray=120, latest="2026-11-20T10:59:00Z", newest="2027-11-20T10:30:00Z")
+    found = broken(baseline, rows(880), tally)
+    assert [each.constraint_check_type for each in found] == ["freshness_check"]
+    assert "A clock is wrong" in found[0].description
+
+
 def test_unreadable_and_repeated_records_are_told(baseline: Baseline) -> None:
     tally = Tally(records=500, quarantined=50, repeated=50, latest="2026-11-20T10:59:00Z")
     tally.reasons["not UTF-8"] = 50
