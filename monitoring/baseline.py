@@ -17,6 +17,7 @@ from monitoring import predictions
 from monitoring.bins import Floats
 from monitoring.layout import Layout, NumericColumn, lay_out, numbers
 from monitoring.profile import Profile, ProfileError, count
+from monitoring.repeats import Repeats, hashes_of_rows
 from monitoring.verdict import Reference, reference_of
 
 Season = Literal["none", "hour-of-day", "day-of-week", "hour-of-week"]
@@ -43,6 +44,7 @@ class Baseline:
     scatter: Floats  # how far each pair's correlation scatters, in units of the normal curve's
     season: Season = "none"
     seasons: Mapping[str, Profile] = field(default_factory=dict)
+    rows: Repeats | None = None  # how often rows repeat one another; what has no rows does not know
 
     @property
     def layout(self) -> Layout:
@@ -80,6 +82,7 @@ class Baseline:
             seasons={
                 name: self.seasons.get(name, empty).merge(other.seasons.get(name, empty)) for name in sorted(names)
             },
+            rows=self.rows.merge(other.rows) if self.rows is not None and other.rows is not None else None,
         )
 
     def without(self, column: str) -> Baseline:
@@ -95,6 +98,7 @@ class Baseline:
             profile=self.profile.without(position),
             scatter=self.scatter[np.ix_(slots, slots)],
             seasons={name: profile.without(position) for name, profile in self.seasons.items()},
+            rows=None,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -106,6 +110,7 @@ class Baseline:
             "scatter": self.scatter.round(4).tolist(),
             "season": self.season,
             "seasons": {name: profile.to_json() for name, profile in self.seasons.items()},
+            "rows": self.rows.to_json() if self.rows else None,
         }
 
     def to_bytes(self) -> bytes:
@@ -127,6 +132,7 @@ class Baseline:
                 scatter=np.array(given["scatter"], np.float64).reshape(paired, paired),
                 season=given.get("season", "none"),
                 seasons={name: Profile.from_json(each, layout) for name, each in given.get("seasons", {}).items()},
+                rows=Repeats.from_json(given["rows"]) if given.get("rows") else None,
             )
         except (KeyError, TypeError, ValueError) as problem:
             if isinstance(problem, ProfileError | RecordError):
@@ -182,11 +188,13 @@ def counted(passes: Passes, schema: Schema, layout: Layout, sample: pl.DataFrame
     """The second pass, with a layout that is already known."""
     total = Profile.empty(layout)
     seasons: dict[str, Profile] = {}
+    met = Repeats()
     for rows in passes():
+        met = met.add(hashes_of_rows(rows.frame, schema.columns))
         total = total.merge(count(rows.frame, layout))
         for name, part in by_season(rows, season):
             seasons[name] = seasons.get(name, Profile.empty(layout)).merge(count(part, layout))
-    return Baseline(schema, total, scatter_of(sample, layout), season, seasons)
+    return Baseline(schema, total, scatter_of(sample, layout), season, seasons, met)
 
 
 def sampled(frames: Iterable[pl.DataFrame], limit: int = SAMPLE) -> pl.DataFrame:

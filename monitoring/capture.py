@@ -29,6 +29,7 @@ from contract.records import Column, Schema
 from monitoring import predictions
 from monitoring.bins import Floats
 from monitoring.lines import Lines, Side, read_at_once
+from monitoring.repeats import Repeats, hashes_of
 
 VERSION = "0"  # of SageMaker's line format
 KEPT = 100  # quarantined records whose text is kept for the reader of the report
@@ -120,6 +121,7 @@ class Tally:
     outside: int = 0  # records of other times, left out
     astray: int = 0  # records whose own time is far from the hour they are filed under
     repeated: int = 0  # records whose event stands twice in one file
+    events: Repeats = field(default_factory=Repeats)  # of all files
     damaged: int = 0  # files that ended too early or could not be unpacked
     carefully: int = 0  # files that were read record by record
     reasons: Counter[str] = field(default_factory=Counter)
@@ -149,6 +151,17 @@ class Tally:
             self.astray += sum(records for when, records in times.items() if when not in reach)
         self.newest = max(self.newest, *(when.astimezone(UTC).isoformat() for when in times), "")
 
+    def happened(self, events: pl.Series) -> None:
+        """Count the events of one file that stand in it twice, and remember them for those of other files."""
+        hashes = hashes_of(events)
+        self.repeated += len(hashes) - pl.Series(hashes).n_unique()
+        self.events = self.events.add(hashes)
+
+    @property
+    def repeated_events(self) -> int:
+        """Records whose event stands twice in any file: at least so many as stand twice in one."""
+        return max(self.repeated, round(self.events.share * self.events.things))
+
     def merge(self, other: Tally) -> None:
         self.files += other.files
         self.records += other.records
@@ -156,6 +169,7 @@ class Tally:
         self.outside += other.outside
         self.astray += other.astray
         self.repeated += other.repeated
+        self.events = self.events.merge(other.events)
         self.damaged += other.damaged
         self.carefully += other.carefully
         self.reasons.update(other.reasons)
@@ -174,6 +188,7 @@ class Tally:
             "outside": self.outside,
             "astray": self.astray,
             "repeated": self.repeated,
+            "events": self.events.to_json(),
             "damaged": self.damaged,
             "carefully": self.carefully,
             "reasons": dict(self.reasons.most_common()),
@@ -192,6 +207,7 @@ class Tally:
     def from_json(cls, given: Mapping[str, Any]) -> Tally:
         fields: dict[str, Any] = dict(given)
         fields |= {name: Counter(given[name]) for name in ("reasons", "extra", "absent")}
+        fields["events"] = Repeats.from_json(given["events"]) if "events" in given else Repeats()
         fields["examples"] = [Quarantined(**each) for each in given["examples"]]
         return cls(**fields)
 
@@ -233,7 +249,7 @@ class Reader:
         records, numbers = self._decode(text, file, tally)
         records, numbers = self._within(records, numbers, file, tally)
         tally.met({record.eventMetadata.inferenceTime for record in records})
-        tally.repeated += len(records) - len({record.eventMetadata.eventId for record in records})
+        tally.happened(pl.Series([record.eventMetadata.eventId for record in records], dtype=pl.String))
         batch = _bulk(_lines_of(records), self)
         if batch is None:
             tally.carefully += 1
@@ -261,7 +277,7 @@ class Reader:
             tally.records += records
             tally.dated(dated, self.span, reach_of(file))
             tally.met(times.to_list())
-            tally.repeated += len(lines) - lines.event.n_unique()
+            tally.happened(lines.event)
         return batch
 
     def _decode(self, content: bytes, file: str, tally: Tally) -> tuple[list[_Record], Sequence[int]]:

@@ -71,9 +71,8 @@ class Constraints:
     quarantined: float = 0.01
     repeated: float = 0.01
     astray: float = 0.1  # of the records, filed under an hour far from their own time
-    requests: int = (
-        100  # that leave a captured row, surely: with one in ten captured, none is left once in 38,000 hours
-    )
+    alike: float = 0.2  # of the rows, repeating another beyond what is usual
+    requests: int = 100  # that leave a captured row: with one in ten captured, none is left once in 38,000 hours
 
 
 def constraints_of(baseline: Baseline) -> Constraints:
@@ -95,12 +94,12 @@ def _constraint(profile: Profile, i: int) -> ColumnConstraint:
 def check(
     window: Window, baseline: Baseline, constraints: Constraints | None = None, *,
     now: datetime | None = None, usual_rows: Sequence[int] = (), requests: int | None = None,
-    others: Sequence[str] = (),
+    others: Sequence[str] = (), usual_share: float | None = None,
 ) -> tuple[Violation, ...]:  # fmt: skip
     """Every constraint the window breaks: of the columns, then of the table.
 
     `requests` is how many the endpoint says it answered; `others` are variants that files are of, when none is of the
-    window's own.
+    window's own; `usual_share` is the share of rows that repeat another in such windows.
     """
     kept = constraints or constraints_of(baseline)
     return (
@@ -110,6 +109,7 @@ def check(
         *_nothing(window, kept, usual_rows, requests, others),
         *_freshness(window, kept, now),
         *_records(window.tally, kept),
+        *_alike(window, kept, usual_share),
     )
 
 
@@ -293,8 +293,20 @@ def _records(tally: Tally, kept: Constraints) -> Iterator[Violation]:
         yield Violation(
             TABLE, "records_check", f"{tally.quarantined} of {tally.records} records could not be read: {worst}."
         )
-    if tally.repeated > kept.repeated * max(tally.records, 1):
-        yield Violation(TABLE, "duplicates_check", f"{tally.repeated} of {tally.records} records repeat an event.")
+    repeated = tally.repeated_events
+    if repeated > kept.repeated * max(tally.records, 1):
+        yield Violation(TABLE, "duplicates_check", f"{repeated} of {tally.records} records repeat an event.")
+
+
+def _alike(window: Window, kept: Constraints, usual: float | None) -> Iterator[Violation]:
+    """Rows that repeat another under event ids of their own: each would be taken for evidence."""
+    if window.rows is None or usual is None or window.rows.share <= usual + kept.alike:
+        return
+    yield Violation(
+        TABLE, "duplicates_check",
+        f"{window.rows.share:.0%} of {window.rows.things} rows repeat the inputs of another, usual are {usual:.0%}: "
+        "something is sent again and again, and drift is judged as if each time were a row of its own.",
+    )  # fmt: skip
 
 
 def as_document(violations: Sequence[Violation]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,8 +17,9 @@ import numpy as np
 from monitoring import drift
 from monitoring.baseline import Baseline
 from monitoring.modelmonitor import CONSTRAINTS, STATISTICS, VIOLATIONS, constraints_document, statistics
+from monitoring.profile import Profile
 from monitoring.publish import Datum
-from monitoring.quality import Constraints, Violation, as_document, check, constraints_of
+from monitoring.quality import SHOWN, Constraints, Violation, as_document, check, constraints_of
 from monitoring.report import window as report
 from monitoring.storage import Folder
 from monitoring.verdict import SPANS, Budget, Matters, Sums, Verdict, judge, sums_of
@@ -49,6 +50,7 @@ class Past:
     since: datetime
     until: datetime
     point: report.Point
+    repeated: float | None = None  # the share of its rows that repeated another
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +82,40 @@ def judged(
     if baseline.season == "none":
         references = [reference] * len(sums)
     verdict = judge(sums, references, settings.budget, settings.matters)
+    if repeats_itself(window, baseline, settings.budget):
+        verdict = replace(verdict, status="not enough data", predictions="not enough data")  # its causes are still told
+    usual = usual_share(window, baseline, [each.repeated for each in past if each.repeated is not None])
     table = drift.Table(reference, baseline.profile_at(window.span.since), window.profile)
     constraints = settings.constraints or constraints_of(baseline)
     violations = check(
         window, baseline, constraints, now=now, usual_rows=[each.point.rows for each in past],
-        requests=served["requests"] if served else None, others=settings.others,
+        requests=served["requests"] if served else None, others=settings.others, usual_share=usual,
     )  # fmt: skip
     document = report.document(
         endpoint=settings.endpoint, variant=settings.variant, baseline=baseline, window=window, verdict=verdict,
         measured=drift.measure(table), violations=violations, past=[each.point for each in past],
-        made=now.isoformat(timespec="seconds"), served=served,
+        made=now.isoformat(timespec="seconds"), served=served, usual_share=usual,
     )  # fmt: skip
     return Judged(window, verdict, violations, document)
+
+
+def repeats_itself(window: Window, baseline: Baseline, budget: Budget) -> bool:
+    """Whether a window holds fewer distinct rows than are needed to judge one, though the baseline's would be more."""
+    rows = window.rows
+    if rows is None or rows.things < budget.minimum_rows or rows.distinct >= budget.minimum_rows:
+        return False
+    expected = baseline.rows.expected(rows.things) if baseline.rows else float(rows.things)
+    return rows.distinct < expected / 2
+
+
+def usual_share(window: Window, baseline: Baseline, past: Sequence[float]) -> float | None:
+    """The share of rows that repeat another in such a window: by the baseline, or by the windows before it."""
+    if window.rows is None or not window.rows.things or window.where is not None:
+        return None
+    known = [float(np.median(past))] if len(past) >= SHOWN else []
+    if baseline.rows is not None:
+        known.append(1 - baseline.rows.expected(window.rows.things) / window.rows.things)
+    return max(known, default=None)
 
 
 def write(result: Judged, baseline: Baseline, output: Folder) -> None:
@@ -154,18 +178,24 @@ def name_of(home: str, since: datetime) -> str:
     return f"{home}{since:%Y/%m/%d/%H-%M-%S}.json"
 
 
-def remember(result: Judged, settings: Settings, history: Folder) -> None:
+def remember(result: Judged, baseline: Baseline, settings: Settings, history: Folder) -> None:
     """Keep the window's counts; without a start it has no place in time and is not kept."""
     since = result.window.span.since
     if since is None:
         return
-    profile, sums = result.window.profile, sums_of(result.window.profile)
+    window = result.window
+    # Of a window that repeats itself only that it was is remembered: later windows would sum its rows as evidence.
+    counted = not repeats_itself(window, baseline, settings.budget)
+    profile = window.profile if counted else Profile.empty(window.profile.layout)
+    sums = sums_of(profile)
     kept = {
         "version": VERSION,
         "layout": profile.layout.fingerprint,
         "since": since.isoformat(),
         "until": result.window.span.until.isoformat() if result.window.span.until else since.isoformat(),
         "rows": profile.rows,
+        "seen": window.profile.rows,
+        "repeated": window.rows.share if window.rows is not None and window.rows.things else None,
         "status": "drift" if "drift" in (result.verdict.status, result.verdict.predictions) else result.verdict.status,
         "effects": dict(result.verdict.effects),
         "cells": sums.cells.tolist(),
@@ -199,7 +229,8 @@ def _recalled(content: bytes, baseline: Baseline) -> Past | None:
             if kept["products"] is not None
             else None,
         )
-        point = report.Point(kept["since"], int(kept["rows"]), kept["status"], kept["effects"])
-        return Past(sums, datetime.fromisoformat(kept["since"]), datetime.fromisoformat(kept["until"]), point)
+        point = report.Point(kept["since"], int(kept.get("seen", kept["rows"])), kept["status"], kept["effects"])
+        since, until = (datetime.fromisoformat(kept[name]) for name in ("since", "until"))
+        return Past(sums, since, until, point, kept.get("repeated"))
     except (KeyError, TypeError, ValueError):
         return None

@@ -17,6 +17,7 @@ from monitoring.baseline import Baseline
 from monitoring.capture import Reader, Span, Tally, reach_of
 from monitoring.layout import Layout, as_numbers, numbers
 from monitoring.profile import Profile, ProfileError, count
+from monitoring.repeats import Repeats, hashes_of_rows
 from monitoring.storage import Folder
 from monitoring.table import Format, TableError, format_of, frames
 
@@ -68,12 +69,13 @@ class Window:
     tally: Tally
     span: Span = field(default_factory=Span)
     where: Slice | None = None
+    rows: Repeats | None = None  # the inputs of captured rows; of tables it is not counted how often they repeat
 
     def merge(self, other: Window) -> Window:
         tally = Tally()
         tally.merge(self.tally)
         tally.merge(other.tally)
-        return Window(self.profile.merge(other.profile), tally, self.span, self.where)
+        return Window(self.profile.merge(other.profile), tally, self.span, self.where, _both(self.rows, other.rows))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -82,6 +84,7 @@ class Window:
             "until": self.span.until.isoformat() if self.span.until else None,
             "slice": str(self.where) if self.where else None,
             "tally": self.tally.to_json(),
+            "rows": self.rows.to_json() if self.rows else None,
             "profile": self.profile.to_json(),
         }
 
@@ -91,7 +94,12 @@ class Window:
             raise ProfileError(f"a window of version {given.get('version')!r}; this program reads version {VERSION}")
         times = [datetime.fromisoformat(given[name]) if given.get(name) else None for name in ("since", "until")]
         where = Slice.from_text(given["slice"]) if given.get("slice") else None
-        return cls(Profile.from_json(given["profile"], layout), Tally.from_json(given["tally"]), Span(*times), where)
+        profile, tally = Profile.from_json(given["profile"], layout), Tally.from_json(given["tally"])
+        return cls(profile, tally, Span(*times), where, Repeats.from_json(given["rows"]) if given.get("rows") else None)
+
+
+def _both(one: Repeats | None, other: Repeats | None) -> Repeats | None:
+    return one.merge(other) if one is not None and other is not None else None
 
 
 @dataclass(frozen=True)
@@ -161,19 +169,35 @@ def _read_elsewhere(source: Source, names: Sequence[str], baseline: bytes, span:
 def _read_share(
     source: Source, names: Sequence[str], baseline: Baseline, span: Span, threads: int | None = None
 ) -> Window:
-    layout, reader, tally = baseline.layout, Reader(baseline.schema, span), Tally()
-    total, held = Profile.empty(layout), list[pl.DataFrame]()
+    reader, tally = Reader(baseline.schema, span), Tally()
+    counts = _Counts(baseline, threads, Repeats() if source.format == "capture" else None)
+    held = list[pl.DataFrame]()
     for name in names:
         for frame in source.rows_of(name, reader, tally):
             if held and held[0].schema != frame.schema:
-                total = total.merge(count(pl.concat(held), layout, threads))
-                held.clear()
+                counts.add(held)
             if frame.height:
                 held.append(frame)
             del frame  # or it would still be there while the next is read
             if sum(each.height for each in held) >= FLUSH:
-                total = total.merge(count(pl.concat(held), layout, threads))
-                held.clear()
-    if held:
-        total = total.merge(count(pl.concat(held), layout, threads))
-    return Window(total, tally, span, source.where)
+                counts.add(held)
+    counts.add(held)
+    return Window(counts.profile, tally, span, source.where, counts.rows)
+
+
+class _Counts:
+    """What is kept of the rows of a share."""
+
+    def __init__(self, baseline: Baseline, threads: int | None, rows: Repeats | None) -> None:
+        self.profile, self.rows = Profile.empty(baseline.layout), rows
+        self._columns, self._threads = baseline.schema.columns, threads
+
+    def add(self, held: list[pl.DataFrame]) -> None:
+        """Count some rows, and let go of them."""
+        if not held:
+            return
+        frame = pl.concat(held)
+        held.clear()
+        self.profile = self.profile.merge(count(frame, self.profile.layout, self._threads))
+        if self.rows is not None:
+            self.rows = self.rows.add(hashes_of_rows(frame, self._columns))

@@ -310,14 +310,14 @@ def _judge(job: Job, variant: str, window: Window, *, alone: bool) -> int:
     result = watch.judged(window, job.baseline, past, settings, outside.now(), served=served)
     watch.write(result, job.baseline, job.output if alone else _Below(job.output, variant))
     if history:
-        watch.remember(result, settings, history)
+        watch.remember(result, job.baseline, settings, history)
     _publish(job, settings, result)
     drifted = "drift" in (result.verdict.status, result.verdict.predictions)
     rows = f" where {window.where}" if window.where else ""
     said = (
         f"{job.endpoint}/{variant}{rows}: {result.verdict.status}, predictions {result.verdict.predictions}, "
         f"{len(result.violations)} quality violations, {window.profile.rows:,} rows, "
-        f"{window.tally.quarantined:,} quarantined"
+        f"{window.tally.quarantined:,} quarantined{_repeated(window)}"
     )
     outside.say(said)
     leave_message(said, outside)
@@ -325,6 +325,10 @@ def _judge(job: Job, variant: str, window: Window, *, alone: bool) -> int:
         args.fail_on in ("quality", "any") and result.violations
     )
     return VERDICT if failed else OK
+
+
+def _repeated(window: Window) -> str:
+    return f", {window.rows.share:.0%} repeat another" if window.rows is not None else ""
 
 
 def _served(job: Job, variant: str, span: Span) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from monitoring.baseline import Baseline
+from monitoring.capture import Tally
 from monitoring.drift import Measured
 from monitoring.layout import CategoryColumn, NumericColumn
 from monitoring.profile import Profile
@@ -24,6 +25,7 @@ PLOTS = 24  # columns whose distributions are drawn: those that moved most
 LEVELS = 12  # of a category, in its drawing
 DISCOVERY = 0.05  # of the columns listed as different, the share that may be so by chance
 LISTED = 250  # columns in the table of all: the JSON twin has every one
+REPEATED = 0.05  # of the rows, repeating another: from here on it is said beside the verdict
 NAME = 60  # characters of a name that are shown
 HEATED = 60  # columns in the heat map: those that moved most in any window
 
@@ -57,6 +59,7 @@ def different(measured: Measured, rate: float = DISCOVERY) -> dict[str, float]:
 def document(
     *, endpoint: str, variant: str, baseline: Baseline, window: Window, verdict: Verdict, measured: Measured,
     violations: Sequence[Violation], past: Sequence[Point], made: str, served: Mapping[str, Any] | None = None,
+    usual_share: float | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Everything the report says, as plain values that JSON can hold."""
     listed = different(measured)
@@ -82,11 +85,25 @@ def document(
         ],
         "table": {name: score.to_json() for name, score in measured.table.items()},
         "violations": [violation.to_json() for violation in violations],
-        "tally": window.tally.to_json(),
+        "repeats": _repeats(window, usual_share),
+        "tally": _plain(window.tally),
         "past": [point.to_json() for point in past],
         "served": served,
     }
     return {name: _finite_only(value) for name, value in found.items()}
+
+
+def _repeats(window: Window, usual: float | None) -> dict[str, Any] | None:
+    if window.rows is None:
+        return None
+    return {"share": window.rows.share, "usual": usual, "rows": window.rows.things, "distinct": window.rows.distinct}
+
+
+def _plain(tally: Tally) -> dict[str, Any]:
+    """What was met, with the number of events that repeat another in place of the events."""
+    met = tally.to_json() | {"repeated": tally.repeated_events}
+    del met["events"]
+    return met
 
 
 def _column(before: Profile, after: Profile, i: int, measured: Measured, verdict: Verdict) -> dict[str, Any]:
@@ -156,7 +173,7 @@ def page(report: Mapping[str, Any]) -> str:
     """The HTML of a report's document."""
     verdict = report["verdict"]
     sections = [
-        Section("What raised the alarm", causes(verdict["causes"])) if verdict["causes"] else None,
+        Section(_raised(verdict), causes(verdict["causes"])) if verdict["causes"] else None,
         Section(
             "Columns that moved most", _distributions(report),
             "Baseline and window, each as a share of its rows. An effect of 1 is the smallest that matters.",
@@ -185,6 +202,12 @@ def shortened(name: str, most: int = NAME) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
+def _raised(verdict: Mapping[str, Any]) -> str:
+    """A window that repeats itself raises no alarm, whatever differs in it."""
+    raised = "drift" in (verdict["status"], verdict["predictions"])
+    return "What raised the alarm" if raised else "What would raise the alarm, were the rows not a few over and over"
+
+
 def said(report: Mapping[str, Any]) -> tuple[str, Mood]:
     verdict, broken = report["verdict"], len(report["violations"])
     parts = {
@@ -192,6 +215,9 @@ def said(report: Mapping[str, Any]) -> tuple[str, Mood]:
         "quiet": "No drift that matters.",
         "not enough data": "Not enough data to judge drift.",
     }[verdict["status"]]
+    repeated = (report.get("repeats") or {}).get("share", 0.0)
+    if repeated >= REPEATED:
+        parts += f" {repeated:.0%} of the rows repeat another, and each was taken as evidence of its own."
     if report.get("slice"):
         column, value = (shortened(report["slice"][name]) for name in ("column", "value"))
         parts += f" Only rows where {column} is {value} were judged, and {column} itself was not."
@@ -211,6 +237,7 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("From", moment(report["since"], "the first record")),
         ("To", moment(report["until"], "the last record")),
         ("Columns that differ", f"{len(report['different'])} of {len(report['columns'])}"),
+        *([("Rows that repeat another", f"{report['repeats']['share']:.1%}")] if report.get("repeats") else []),
         ("Unreadable records", number(report["tally"]["quarantined"])),
         ("Made", moment(report["made"])),
     ]

@@ -278,6 +278,51 @@ def test_an_hour_without_traffic_is_not_enough_data(monitor: Monitor, capture: C
     assert (monitor.metrics.value("NotEnoughData"), monitor.metrics.value("DriftAlarm")) == (1, 0)
 
 
+def replayed(folder: Path, rows: int) -> None:
+    """Every file with its first rows again and again, under events of their own."""
+    for path in folder.rglob("*.jsonl"):
+        lines = path.read_text().splitlines()
+        again = [re.sub(r"[0-9a-f-]{36}", str(uuid.uuid4()), lines[i % rows]) for i in range(len(lines))]
+        path.write_text("\n".join(again) + "\n")
+
+
+def test_rows_that_repeat_under_new_events_are_told_beside_the_verdict(monitor: Monitor, capture: Capture) -> None:
+    monitor.judge(capture())
+    assert monitor.report()["repeats"]["share"] == 0
+    assert monitor.said[-1].endswith("0% repeat another")
+    folder = capture()
+    replayed(folder, 20)
+    monitor.judge(folder)
+    report = monitor.report()
+    assert (report["repeats"]["distinct"], report["repeats"]["share"]) == (60, 0.9)
+    assert "duplicates_check" in {each["constraint_check_type"] for each in report["violations"]}
+    assert monitor.said[-1].endswith("90% repeat another")
+    assert "90% of the rows repeat another" in (monitor.place / "out" / "report.html").read_text()
+
+
+def test_a_few_rows_over_and_over_are_not_enough_data(monitor: Monitor, capture: Capture) -> None:
+    folder, windows = capture(shift=1.0), monitor.place / "windows"
+    replayed(folder, 5)
+    monitor.judge(folder, "--history", str(windows))
+    verdict = monitor.report()["verdict"]
+    assert (verdict["status"], verdict["predictions"]) == ("not enough data", "not enough data")
+    assert "What would raise the alarm" in (monitor.place / "out" / "report.html").read_text()
+    (kept,) = windows.rglob("*.json")
+    assert (json.loads(kept.read_text())["rows"], json.loads(kept.read_text())["seen"]) == (0, 600)
+
+
+def test_events_that_stand_in_two_files_are_repeated(monitor: Monitor, capture: Capture) -> None:
+    folder = capture()
+    for path in list(folder.rglob("*.jsonl")):
+        path.with_name(f"copy-{path.name}").write_bytes(path.read_bytes())
+    monitor.judge(folder, output="one")
+    monitor.judge(folder, "--processes", "2", output="two")
+    for output in ("one", "two"):
+        assert monitor.report(output)["tally"]["repeated"] == 600
+        said = [each["description"] for each in monitor.report(output)["violations"]]
+        assert "600 of 1200 records repeat an event." in said
+
+
 def test_a_folder_that_is_not_there_is_no_silent_hour(monitor: Monitor, capsys: pytest.CaptureFixture[str]) -> None:
     assert monitor.judge(monitor.place / "captrue") == cli.UNREADABLE
     assert "no such folder" in capsys.readouterr().err
