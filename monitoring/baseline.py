@@ -6,14 +6,14 @@ import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import polars as pl
 
 from contract.records import Column, RecordError, Schema
-from monitoring import predictions
+from monitoring import capture, predictions
 from monitoring.bins import Floats
 from monitoring.layout import Layout, NumericColumn, lay_out, numbers
 from monitoring.profile import Profile, ProfileError, count
@@ -21,7 +21,11 @@ from monitoring.repeats import Repeats, hashes_of_rows
 from monitoring.verdict import Reference, reference_of
 
 Season = Literal["none", "hour-of-day", "day-of-week", "hour-of-week"]
+LASTS: Mapping[Season, timedelta] = {
+    "hour-of-day": timedelta(hours=1), "day-of-week": timedelta(days=1), "hour-of-week": timedelta(hours=1),
+}  # fmt: skip
 VERSION = 1
+AGE = 1e11  # seconds: no time is so long after 1970, and what is larger counts parts of a second
 SAMPLE = 100_000  # rows that decide where bins are cut
 
 Passes = Callable[[], Iterable["Rows"]]
@@ -57,7 +61,32 @@ class Baseline:
         return self.seasons.get(season_at(instant, self.season), self.profile)
 
     def reference_at(self, instant: datetime | None = None) -> Reference:
-        return reference_of(self.profile_at(instant), self.scatter, self._learned, self.profile)
+        """The same object for the same season: windows that share a reference are not compared with two."""
+        season = season_at(instant, self.season) if instant is not None else ""
+        known = season if season in self.seasons else ""
+        if known not in self._references:
+            profile = self.seasons.get(known, self.profile)
+            self._references[known] = reference_of(profile, self.scatter, self._learned, self.profile)
+        return self._references[known]
+
+    @functools.cached_property
+    def _references(self) -> dict[str, Reference]:
+        return {}
+
+    @property
+    def undated(self) -> int:
+        """Rows that are in no season, because their time could not be read."""
+        return self.profile.rows - sum(each.rows for each in self.seasons.values()) if self.season != "none" else 0
+
+    def check_length(self, length: timedelta) -> None:
+        """Refuse to compare a window with one season when it lasts for several."""
+        longest = LASTS.get(self.season)
+        if longest is not None and length > longest:
+            raise RecordError(
+                f"a window of {length} and a baseline of season '{self.season}': expected at most {longest}, because a "
+                "window is compared with the season it starts in. Judge shorter windows, or make a baseline without "
+                "seasons for long ones."
+            )
 
     @functools.cached_property
     def _learned(self) -> Mapping[int, float]:
@@ -194,6 +223,8 @@ def counted(passes: Passes, schema: Schema, layout: Layout, sample: pl.DataFrame
         total = total.merge(count(rows.frame, layout))
         for name, part in by_season(rows, season):
             seasons[name] = seasons.get(name, Profile.empty(layout)).merge(count(part, layout))
+    if season != "none" and total.rows and not seasons:
+        raise ProfileError(f"season '{season}' needs the time of every row, and none of {total.rows:,} could be read")
     return Baseline(schema, total, scatter_of(sample, layout), season, seasons, met)
 
 
@@ -230,8 +261,34 @@ def by_season(rows: Rows, season: Season) -> Iterable[tuple[str, pl.DataFrame]]:
         yield name, rows.frame.filter(names == name)
 
 
+def instants_of(times: pl.Series) -> pl.Series:
+    """Times in UTC, which they are when they do not say; text that is no ISO time is null.
+
+    Numbers are seconds since 1970, or thousandths, millionths or billionths of one: as their size says.
+    """
+    if times.dtype == pl.String:
+        known = times.unique().drop_nulls()
+        read = pl.Series([capture.instant(text) for text in known.to_list()], dtype=pl.Datetime("us", "UTC"))
+        return times.replace_strict(known, read, default=None, return_dtype=read.dtype)
+    if isinstance(times.dtype, pl.Datetime):
+        return times.dt.convert_time_zone("UTC") if times.dtype.time_zone else times.dt.replace_time_zone("UTC")
+    if times.dtype == pl.Date:
+        return times.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    if times.dtype.is_numeric():
+        seconds = times.cast(pl.Float64)
+        largest = float(np.abs(numbers(seconds)).max(initial=0.0, where=np.isfinite(numbers(seconds))))
+        unit = next((unit for unit in (1.0, 1e3, 1e6) if largest / unit < AGE), 1e9)
+        micros = (seconds.fill_nan(None) / unit * 1e6).cast(pl.Int64, strict=False)
+        return micros.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    raise ProfileError(f"column '{times.name}' holds {times.dtype}, expected times: ISO text, timestamps or seconds")
+
+
 def season_names(times: pl.Series, season: Season) -> pl.Series:
-    instants = times.str.to_datetime(strict=False, time_zone="UTC") if times.dtype == pl.String else times
+    if times.dtype == pl.Date and season != "day-of-week":
+        raise ProfileError(
+            f"column '{times.name}' holds dates, and season '{season}' needs the hour: expected times, or day-of-week"
+        )
+    instants = instants_of(times)
     day, hour = instants.dt.weekday().cast(pl.String), instants.dt.hour().cast(pl.String)
     if season == "hour-of-day":
         return hour
@@ -239,7 +296,8 @@ def season_names(times: pl.Series, season: Season) -> pl.Series:
 
 
 def season_at(instant: datetime, season: Season) -> str:
-    day, hour = str(instant.isoweekday()), str(instant.hour)
+    utc = instant.astimezone(UTC)
+    day, hour = str(utc.isoweekday()), str(utc.hour)
     return {"none": "", "hour-of-day": hour, "day-of-week": day, "hour-of-week": f"{day} {hour}"}[season]
 
 

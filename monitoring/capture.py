@@ -340,12 +340,12 @@ def _decode_each(lines: Sequence[bytes], file: str, tally: Tally) -> tuple[list[
 
 
 def instant(text: str) -> datetime | None:
-    """A time as SageMaker writes it, or in any other ISO form; UTC when it does not say."""
+    """A time as SageMaker writes it, or in any other ISO form, in UTC; it is UTC when it does not say."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _is_packed(path: Path) -> bool:

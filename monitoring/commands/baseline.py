@@ -80,7 +80,8 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
     write(made, output, outside)
     if schema is not None and args.data and args.format != "capture":
         write_reference(passes(args, schema, outside), schema, output, outside)
-    outside.say(f"baseline of {made.profile.rows:,} rows and {len(made.layout.columns)} columns: {output}")
+    undated = f"; the time of {made.undated:,} could not be read, they are in no season" if made.undated else ""
+    outside.say(f"baseline of {made.profile.rows:,} rows and {len(made.layout.columns)} columns: {output}{undated}")
     return 0
 
 

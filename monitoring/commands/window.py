@@ -102,6 +102,8 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
         refuse_to_publish(args, outside)
         baseline = baseline.without(where_rows.column)
     span = span_of(args, names, outside.now())
+    if span.since is not None and span.until is not None:
+        baseline.check_length(span.until - span.since)
     found = frozenset(variants_of(names)) if args.capture and not args.parts else frozenset()
     job = Job(args, outside, baseline, folder(args.output, outside.s3), span, args.endpoint or "endpoint", found)
     if args.parts:

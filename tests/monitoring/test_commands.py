@@ -11,7 +11,7 @@ import tarfile
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -360,6 +360,17 @@ def test_a_season_has_a_baseline_of_its_own(monitor: Monitor, capture: Capture) 
     folder = capture(hour=day, shift=-1.0, seed=77)
     assert monitor.judge(folder, *span, baseline=output) == 0
     assert monitor.status() == "quiet"
+    local = [
+        "--since",
+        day.astimezone(timezone(timedelta(hours=2))).isoformat(),
+        "--history",
+        f"{monitor.place}/windows",
+    ]
+    assert monitor.judge(folder, *local, baseline=output) == 0
+    assert (monitor.status(), monitor.report()["rows"]) == ("quiet", 600)
+    (kept,) = (monitor.place / "windows").rglob("*.json")
+    assert kept.as_posix().endswith(day.strftime("/%Y/%m/%d/%H-%M-%S.json"))
+    assert monitor.judge(folder, *span[:2], "--hours", "24", baseline=output) == cli.UNREADABLE
     monitor.judge(folder, *span)
     assert monitor.status() == "drift"
 
