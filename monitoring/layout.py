@@ -30,6 +30,7 @@ RARE = CELLS - 2  # the cell that pools the levels which are not among the most 
 HEADS = CELLS - 2
 SCORE = 8  # normal scores are kept in eighths, so that their products are small exact integers
 PAIRED = 128  # correlations are followed among this many numeric columns at most
+SHOWN = 60  # characters of a name that are shown where there may be many
 FINE = 12  # a column's standard deviation is about 2**FINE quanta of its exact sums
 
 
@@ -73,6 +74,11 @@ class CategoryColumn:
         if cell < len(self.heads):
             return self.levels[self.heads[cell]]
         return "(unseen levels)" if cell == UNSEEN else "(rare levels)"
+
+
+def shortened(name: str, most: int = SHOWN) -> str:
+    """A name as far as it fits: a level may be a whole document."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 type_of: Mapping[str, type[NumericColumn | CategoryColumn]] = {"numeric": NumericColumn, "category": CategoryColumn}

@@ -18,7 +18,7 @@ from scipy import special
 from monitoring.baseline import Baseline
 from monitoring.capture import Tally, instant
 from monitoring.evidence import share_above
-from monitoring.layout import UNSEEN, CategoryColumn, NumericColumn
+from monitoring.layout import UNSEEN, CategoryColumn, NumericColumn, shortened
 from monitoring.profile import Profile
 from monitoring.verdict import Reference
 from monitoring.window import Window
@@ -176,7 +176,7 @@ def _levels(
         names = sorted(profile.unseen[i].counts, key=lambda name: -profile.unseen[i].counts[name])[:SHOWN]
         yield Violation(
             profile.layout.names[i], "categorical_values_check",
-            f"{unseen / rows:.2%} of values are none of the baseline's levels: {', '.join(names)}.",
+            f"{unseen / rows:.2%} of values are none of the baseline's levels: {', '.join(map(shortened, names))}.",
         )  # fmt: skip
 
 

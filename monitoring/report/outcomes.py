@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from monitoring.layout import shortened
 from monitoring.report.page import AFTER, BEFORE, Mood, Section, figure, number, render, table, text
 
 VERSION = 1
@@ -73,7 +74,7 @@ def _judged(report: Mapping[str, Any]) -> tuple[str, Mood]:
 
 
 def _named(part: Mapping[str, Any]) -> str:
-    return f"{part['variant']}, {part['slice']}" if part["slice"] else str(part["variant"])
+    return f"{part['variant']}, {shortened(part['slice'])}" if part["slice"] else str(part["variant"])
 
 
 def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -19,6 +19,8 @@ BUNDLE = Path(__file__).with_name("plotly-cartesian.min.js.gz")
 STYLE = Path(__file__).with_name("page.css")
 SCRIPT = Path(__file__).with_name("page.js")
 
+LISTED = 250  # rows of a table
+
 Mood = Literal["good", "bad", "unsure"]
 
 # The two sides of every comparison, chosen to differ for all kinds of colour vision and on light and dark.
@@ -71,9 +73,11 @@ def figure(drawn: Any, label: str, height: int = 260) -> str:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], label: str) -> str:
-    """A table; cells are HTML that is safe already."""
+    """A table; cells are HTML that is safe already. Of very many rows the first are shown: the JSON twin has all."""
     head = "".join(f'<th scope="col">{text(each)}</th>' for each in headings)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows[:LISTED])
+    if len(rows) > LISTED:
+        body += f'<tr><td colspan="{len(headings)}">and {number(len(rows) - LISTED)} more, in the JSON</td></tr>'
     return (
         f'<div class="wide"><table aria-label="{text(label)}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"

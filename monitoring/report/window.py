@@ -13,7 +13,7 @@ import numpy as np
 from monitoring.baseline import Baseline
 from monitoring.capture import Tally
 from monitoring.drift import Measured
-from monitoring.layout import CategoryColumn, NumericColumn
+from monitoring.layout import CategoryColumn, NumericColumn, shortened
 from monitoring.profile import Profile
 from monitoring.quality import Violation
 from monitoring.report.page import AFTER, BAD, BEFORE, Mood, Section, cards, figure, moment, number, render, table, text
@@ -24,9 +24,8 @@ VERSION = 1
 PLOTS = 24  # columns whose distributions are drawn: those that moved most
 LEVELS = 12  # of a category, in its drawing
 DISCOVERY = 0.05  # of the columns listed as different, the share that may be so by chance
-LISTED = 250  # columns in the table of all: the JSON twin has every one
+SENTENCE = 600  # characters of what is wrong with a column
 REPEATED = 0.05  # of the rows, repeating another: from here on it is said beside the verdict
-NAME = 60  # characters of a name that are shown
 HEATED = 60  # columns in the heat map: those that moved most in any window
 
 
@@ -197,11 +196,6 @@ def page(report: Mapping[str, Any]) -> str:
     return render(title, *said(report), facts=_facts(report), sections=kept)
 
 
-def shortened(name: str, most: int = NAME) -> str:
-    """A name as far as it fits."""
-    return name if len(name) <= most else f"{name[: most - 1]}…"
-
-
 def _raised(verdict: Mapping[str, Any]) -> str:
     """A window that repeats itself raises no alarm, whatever differs in it."""
     raised = "drift" in (verdict["status"], verdict["predictions"])
@@ -246,7 +240,7 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
 def causes(found: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         [
-            text(" and ".join(cause["columns"])),
+            text(" and ".join(map(shortened, cause["columns"]))),
             f"{number(cause['effect'])} times what matters",
             f"10<sup>{cause['log_p'] / math.log(10):.0f}</sup>",
             text(f"the last {cause['windows']} windows" if cause["windows"] > 1 else "this window"),
@@ -265,8 +259,8 @@ def _distributions(report: Mapping[str, Any]) -> str:
     for column in _moved(report)[:PLOTS]:
         draw = _histogram if column["kind"] == "number" else _bars
         line = f"effect {number(column['effect'])}" + (" · prediction" if column["role"] == "prediction" else "")
-        label = f"Distribution of {column['name']}, baseline beside window"
-        drawn.append((column["name"], line, figure(draw(column["shape"]), label, 220)))
+        label = f"Distribution of {shortened(column['name'])}, baseline beside window"
+        drawn.append((shortened(column["name"]), line, figure(draw(column["shape"]), label, 220)))
     return cards(drawn)
 
 
@@ -383,11 +377,17 @@ def heat_map(report: Mapping[str, Any]) -> str:
     drawn = go.Figure(layout={"margin": {"l": 120}, "xaxis": {"type": "category", "nticks": 8}})
     drawn.add_trace(
         go.Heatmap(
-            x=[each["since"] for each in windows], y=names, z=values, zmin=0, zmax=3, colorbar={"title": "effect"},
-            colorscale=[[0, "#20344f"], [1 / 3, "#c9d3df"], [0.6, AFTER], [1, BAD]],
+            x=[each["since"] for each in windows], y=_apart(names), z=values, zmin=0, zmax=3,
+            colorbar={"title": "effect"}, colorscale=[[0, "#20344f"], [1 / 3, "#c9d3df"], [0.6, AFTER], [1, BAD]],
         )
     )  # fmt: skip
     return figure(drawn, "Effect in each column of each window", max(220, 18 * len(names) + 80))
+
+
+def _apart(names: Sequence[str]) -> list[str]:
+    """Names as far as they fit, and still different."""
+    short = [shortened(name) for name in names]
+    return [name if short.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(short)]
 
 
 def violations(report: Mapping[str, Any]) -> str:
@@ -395,9 +395,9 @@ def violations(report: Mapping[str, Any]) -> str:
         return "<p>Every constraint of the baseline is kept.</p>"
     rows = [
         [
-            text(each["feature_name"]),
+            text(shortened(each["feature_name"])),
             text(each["constraint_check_type"]),
-            f'<span class="text">{text(each["description"])}</span>',
+            f'<span class="text">{text(shortened(each["description"], SENTENCE))}</span>',
         ]
         for each in report["violations"]
     ]
@@ -408,13 +408,13 @@ def _all_columns(report: Mapping[str, Any]) -> str:
     names = sorted({name for column in report["columns"] for name in column["scores"]})
     rows = [
         [
-            text(column["name"]),
+            text(shortened(column["name"])),
             number(column["effect"]),
             f"{column['before']['missing']:.2%} → {column['after']['missing']:.2%}",
             f"{number(column['before'].get('mean'))} → {number(column['after'].get('mean'))}",
             *(_score(column["scores"].get(name)) for name in names),
         ]
-        for column in _moved(report)[:LISTED]
+        for column in _moved(report)
     ]
     return table(
         ["Column", "Effect", "Missing", "Mean", *(name.replace("_", " ") for name in names)], rows, "All columns"
@@ -432,7 +432,7 @@ def _whole(report: Mapping[str, Any]) -> str:
     rows = [
         [
             text(name.replace("_", " ")), number(score["value"]), f"{number(score['low'])} to {number(score['high'])}",
-            number(score["p"], 2), text(score["detail"]),
+            number(score["p"], 2), text(shortened(score["detail"], SENTENCE)),
         ]
         for name, score in report["table"].items()
     ]  # fmt: skip

@@ -63,6 +63,11 @@ def test_a_broken_constraint_is_named_with_its_column(
     assert (column, kind) in {(each.feature_name, each.constraint_check_type) for each in found}
 
 
+def test_a_level_is_named_as_far_as_it_fits(baseline: Baseline) -> None:
+    found = broken(baseline, rows(500, 2).with_columns(pl.lit("long " * 4_000).alias("kind")))
+    assert 100 < len(found[0].description) < 200
+
+
 def test_one_bad_row_of_ten_is_no_evidence(baseline: Baseline) -> None:
     frame = rows(10, 3).with_columns(pl.when(pl.int_range(10) == 0).then(None).otherwise(pl.col("x")).alias("x"))
     assert broken(baseline, frame) == []

@@ -17,6 +17,7 @@ from monitoring.baseline import Baseline, Rows, build
 from monitoring.capture import Span, Tally
 from monitoring.profile import count
 from monitoring.report import page
+from monitoring.report.outcomes import page as outcomes_page
 from monitoring.report.window import Point, to_bytes
 from monitoring.report.window import page as window_page
 from monitoring.verdict import sums_of
@@ -88,6 +89,36 @@ def test_a_report_of_many_columns_and_windows_stays_below_two_megabytes(drifted:
     verdict = {**drifted.document["verdict"], "effects": effects}
     text = window_page({**drifted.document, "columns": columns, "past": past, "verdict": verdict})
     assert len(text.encode()) < LIMIT
+
+
+def test_a_report_of_long_names_and_very_many_rows_stays_below_two_megabytes(drifted: Judged) -> None:
+    said, long = ", ".join(f"{'level' * 12} {i}" for i in range(20)), "name " * 4_000
+    violations = [
+        {"feature_name": f"{long}{i}", "constraint_check_type": "categorical_values_check", "description": said}
+        for i in range(3_000)
+    ]
+    reasons = {f"{i} fields in a row": 1 for i in range(20_000)}
+    document = dict(drifted.document) | {"violations": violations}
+    document["tally"] = drifted.document["tally"] | {"reasons": reasons}
+    document["columns"] = [each | {"name": f"{long}{i}"} for i, each in enumerate(drifted.document["columns"])]
+    html = window_page(document)
+    assert len(html.encode()) < LIMIT
+    assert "and 2,750 more" in html
+
+
+def test_a_report_of_quality_by_thousands_of_slices_stays_below_two_megabytes() -> None:
+    interval = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 5}
+    coverage = {"share": interval, "median_delay_hours": 1.0, "by_age_hours": {}}
+    part = {"variant": "champion", "coverage": coverage, "measures": {f"measure {i}": interval for i in range(8)},
+            "estimate": {}, "below_threshold": []}  # fmt: skip
+    document = {
+        "endpoint": "churn", "made": "", "since": "", "main": "accuracy", "thresholds": {}, "decayed": {},
+        "parts": [part | {"slice": None}, *(part | {"slice": f"{'town ' * 500}{i}"} for i in range(3_000))],
+        "counts": {"predictions": 15_000, "joined": 12_000}, "calibration": {}, "reference": {},
+    }  # fmt: skip
+    html = outcomes_page(document)
+    assert len(html.encode()) < LIMIT
+    assert "and 2,750 more" in html
 
 
 def test_names_and_levels_from_outside_are_never_markup(report_file: Path) -> None:
