@@ -9,6 +9,7 @@ from monitoring.layout import shortened
 from monitoring.report.page import AFTER, BEFORE, Mood, Section, figure, number, render, table, text
 
 VERSION = 1
+SAID = 10  # of what is lost, in the verdict's words: the table has every slice
 
 
 def page(report: Mapping[str, Any]) -> str:
@@ -68,7 +69,8 @@ def _judged(report: Mapping[str, Any]) -> tuple[str, Mood]:
         if labels
     ]
     if lost:
-        return "; ".join(lost) + ".", "bad"
+        rest = f"; and {number(len(lost) - SAID)} more" if len(lost) > SAID else ""
+        return "; ".join(lost[:SAID]) + f"{rest}.", "bad"
     known = any(part["measures"].get(report["main"], {}).get("value") is not None for part in report["parts"])
     return ("No loss of quality is proven.", "good") if known else ("Too few outcomes are known to judge.", "unsure")
 
