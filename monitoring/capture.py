@@ -35,6 +35,7 @@ VERSION = "0"  # of SageMaker's line format
 KEPT = 100  # quarantined records whose text is kept for the reader of the report
 SHOWN = 300  # characters of it
 GZIP = b"\x1f\x8b"
+MARK = b"\xef\xbb\xbf"  # that some programs put before UTF-8
 HOUR = re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})/(\d{2})/[^/]*$")
 NAMES = 1_000  # extra column names that are kept
 
@@ -239,7 +240,7 @@ class Reader:
     def read(self, content: bytes | Path, file: str, tally: Tally) -> Batch:
         """The rows of one file; what is met on the way goes into the tally."""
         tally.files += 1
-        if not isinstance(content, Path) or _is_packed(content):
+        if not isinstance(content, Path) or not _is_plain(content):
             content = unpacked(content.read_bytes() if isinstance(content, Path) else content, file, tally)
         lines = read_at_once(content, VERSION)
         batch = self._at_once(lines, file, tally) if lines is not None else None
@@ -348,15 +349,16 @@ def instant(text: str) -> datetime | None:
         return None
 
 
-def _is_packed(path: Path) -> bool:
+def _is_plain(path: Path) -> bool:
+    """Whether a file is text that can be read where it is."""
     with path.open("rb") as opened:
-        return opened.read(len(GZIP)) == GZIP
+        return not opened.read(len(MARK)).startswith((GZIP, MARK))
 
 
 def unpacked(content: bytes, file: str, tally: Tally) -> bytes:
     """The text of a file; of a gzip that is cut off, as much as can be had."""
     if not content.startswith(GZIP):
-        return content
+        return content.removeprefix(MARK)
     parts: list[bytes] = []
     try:
         while content:
@@ -371,7 +373,7 @@ def unpacked(content: bytes, file: str, tally: Tally) -> bytes:
     except zlib.error as problem:
         tally.damaged += 1
         tally.refuse(file, 0, f"gzip is damaged: {problem}", b"")
-    return b"".join(parts)
+    return b"".join(parts).removeprefix(MARK)
 
 
 def _reason(problem: Exception) -> str:

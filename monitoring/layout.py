@@ -179,6 +179,8 @@ def numeric_column(name: str, values: Floats, role: Role) -> NumericColumn:
     finite = values[np.isfinite(values)]
     with np.errstate(over="ignore", invalid="ignore"):
         centre, spread = (float(np.median(finite)), float(np.std(finite))) if len(finite) else (0.0, 1.0)
+        if not np.isfinite(centre):  # the two in the middle are too large to be added
+            centre = float(np.median(finite / 2)) * 2
     if not np.isfinite(spread) or spread == 0:
         spread = max(abs(centre), 1.0)
     return NumericColumn(

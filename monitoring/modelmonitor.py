@@ -6,15 +6,16 @@ correlations nor where between two kept values a bin should be cut; make a new o
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from contract.records import Column, Schema
+from contract.records import Column, RecordError, Schema
 from monitoring.baseline import Baseline, answered
 from monitoring.bins import Floats
 from monitoring.layout import CategoryColumn, Layout, NumericColumn, lay_out
@@ -151,6 +152,22 @@ def constraints_document(constraints: Constraints, layout: Layout) -> dict[str, 
 
 def constraints_from(document: Mapping[str, Any]) -> Constraints:
     """A constraints.json, ours or Model Monitor's, as what a window must keep."""
+    with _in_form(CONSTRAINTS):
+        return _constraints_from(document)
+
+
+@contextlib.contextmanager
+def _in_form(name: str) -> Iterator[None]:
+    """Whatever is not as Model Monitor writes it is said in a sentence."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError, pl.exceptions.PolarsError) as problem:
+        if isinstance(problem, ProfileError | RecordError):
+            raise
+        raise ProfileError(f"{name} is not in Model Monitor's form: {problem!r}") from None
+
+
+def _constraints_from(document: Mapping[str, Any]) -> Constraints:
     _check_version(document, CONSTRAINTS)
     settings = document.get("monitoring_config", {})
     columns = {}
@@ -176,6 +193,11 @@ def _check_version(document: Mapping[str, Any], name: str) -> None:
 
 def baseline_from(document: Mapping[str, Any], schema: Schema | None = None) -> Baseline:
     """A baseline from a statistics.json: its sketches and buckets stand for rows."""
+    with _in_form(STATISTICS):
+        return _baseline_from(document, schema)
+
+
+def _baseline_from(document: Mapping[str, Any], schema: Schema | None) -> Baseline:
     _check_version(document, STATISTICS)
     rows = int(document.get("dataset", {}).get("item_count", ROWS))
     columns = {feature["name"]: _rows_of(feature, min(rows, ROWS)) for feature in document["features"]}

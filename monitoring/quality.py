@@ -286,9 +286,9 @@ def _clocks(window: Window, kept: Constraints, now: datetime | None) -> Iterator
 
 def _records(tally: Tally, kept: Constraints) -> Iterator[Violation]:
     if tally.damaged:
-        damage = "; ".join(reason for reason in tally.reasons if reason.startswith("gzip"))
+        damage = "; ".join(each for each in tally.reasons if each.startswith("gzip") or "cannot be read as" in each)
         yield Violation(TABLE, "records_check", f"{tally.damaged} of {tally.files} files are damaged: {damage}.")
-    if tally.quarantined and tally.quarantined > kept.quarantined * tally.records:
+    if tally.records and tally.quarantined > kept.quarantined * tally.records:
         worst = "; ".join(f"{reason} ({count})" for reason, count in tally.reasons.most_common(3))
         yield Violation(
             TABLE, "records_check", f"{tally.quarantined} of {tally.records} records could not be read: {worst}."

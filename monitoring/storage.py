@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -140,6 +141,18 @@ def file(place: str | Path, connect: Callable[[], Any] = s3_client) -> tuple[Fol
     """The folder and the name of one file."""
     parent, _, name = str(place).rpartition("/")
     return folder(parent or ".", connect), name
+
+
+def read_json(place: str | Path, connect: Callable[[], Any] = s3_client) -> dict[str, Any]:
+    """The JSON object in a file."""
+    where, name = file(place, connect)
+    try:
+        document = json.loads(where.read(name))
+    except (ValueError, RecursionError) as problem:
+        raise StorageError(f"{place} is not JSON: {problem}") from None
+    if not isinstance(document, dict):
+        raise StorageError(f"{place} holds a JSON {type(document).__name__}, expected an object")
+    return document
 
 
 def listing(place: str | Path, connect: Callable[[], Any] = s3_client) -> tuple[Folder, list[str]]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, get_args
 
+import msgspec
 import polars as pl
 
 Format = Literal["capture", "parquet", "csv", "json"]
 ROWS = 1 << 20  # at a time: what bounds the memory a pass needs
+Refuse = Callable[[int, str, bytes], None]  # takes the line's number, what is wrong with it, and its text
 PIECE = 1 << 18  # of a larger Parquet file: taking a piece out needs room beside it
 
 
@@ -35,12 +38,48 @@ def frames(path: Path, kind: Format, rows: int = ROWS) -> Iterator[pl.DataFrame]
         elif kind == "csv":
             yield from pl.scan_csv(path, infer_schema=False).collect_batches(chunk_size=rows)
         else:
-            yield from pl.scan_ndjson(path, infer_schema_length=10_000).collect_batches(chunk_size=rows)
+            # All rows decide the types: a column of whole numbers may have a fraction, or a word, in its last.
+            yield from pl.scan_ndjson(path, infer_schema_length=None).collect_batches(chunk_size=rows)
     except pl.exceptions.NoDataError:
         return
     except (pl.exceptions.PolarsError, OSError) as problem:
         first = str(problem).split("\n", 1)[0]
         raise TableError(f"{path.name} cannot be read as {kind}: {first}") from problem
+
+
+def readable(content: bytes, kind: Format, refuse: Refuse) -> bytes:
+    r"""The lines of a damaged text that can be read, each taken by itself: one that is no row is refused, and no other.
+
+    >>> readable(b"a,b\n1,2\n1,2,3\n", "csv", lambda line, reason, text: print(line, reason))
+    3 3 fields in a row, expected 2
+    b'a,b\n1,2'
+    """
+    kept: list[bytes] = []
+    width = 0
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            width = _width(line.rstrip(b"\r"), kind, width)
+        except UnicodeDecodeError:
+            refuse(number, "not UTF-8", line)
+        except (ValueError, TypeError, RecursionError, csv.Error) as problem:
+            refuse(number, str(problem), line)
+        else:
+            kept.append(line)
+    return b"\n".join(kept)
+
+
+def _width(line: bytes, kind: Format, expected: int) -> int:
+    """How many fields a line may have: as many as the first has, whose number is not known before it."""
+    if kind == "csv":
+        fields = len(next(csv.reader([line.decode()], strict=True)))
+        if expected and fields > expected:
+            raise ValueError(f"{fields} fields in a row, expected {expected}")
+        return expected or fields
+    if not isinstance(msgspec.json.decode(line), dict):
+        raise TypeError("a line that is no JSON object")
+    return expected
 
 
 def _parquet(path: Path, rows: int) -> Iterator[pl.DataFrame]:

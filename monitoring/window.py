@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -14,12 +16,12 @@ import polars as pl
 
 from contract.records import Column, RecordError
 from monitoring.baseline import Baseline
-from monitoring.capture import Reader, Span, Tally, reach_of
+from monitoring.capture import Reader, Span, Tally, reach_of, unpacked
 from monitoring.layout import Layout, as_numbers, numbers
 from monitoring.profile import Profile, ProfileError, count
 from monitoring.repeats import Repeats, hashes_of_rows
 from monitoring.storage import Folder
-from monitoring.table import Format, TableError, format_of, frames
+from monitoring.table import Format, TableError, format_of, frames, readable
 
 FLUSH = 1 << 16  # rows that are collected from small files before they are counted
 VERSION = 1
@@ -115,19 +117,49 @@ class Source:
             yield self._sliced(reader.read(self.folder.content(name), name, tally).frame, reader)
             return
         tally.files += 1
-        try:
-            with self.folder.on_disk(name) as path:
-                for frame in frames(path, format_of(name, self.format)):
-                    tally.records += frame.height
-                    known = {column.name for column in (*reader.inputs, *reader.outputs)}
-                    tally.extra.update({column: frame.height for column in frame.columns if column not in known})
-                    tally.absent.update({c.name: frame.height for c in reader.inputs if c.name not in frame.columns})
-                    yield self._sliced(frame, reader)
-        except TableError as problem:
-            tally.refuse(name, 0, str(problem), b"")
+        with self.folder.on_disk(name) as path:
+            for frame in _frames(path, name, format_of(name, self.format), tally):
+                tally.records += frame.height
+                known = {column.name for column in (*reader.inputs, *reader.outputs)}
+                tally.extra.update({column: frame.height for column in frame.columns if column not in known})
+                tally.absent.update({c.name: frame.height for c in reader.inputs if c.name not in frame.columns})
+                yield self._sliced(frame, reader)
 
     def _sliced(self, frame: pl.DataFrame, reader: Reader) -> pl.DataFrame:
         return frame if self.where is None else self.where.of(frame, (*reader.inputs, *reader.outputs))
+
+
+def _frames(path: Path, name: str, kind: Format, tally: Tally) -> Iterator[pl.DataFrame]:
+    """The rows of a table; of one that is damaged, those that can be had."""
+    done = 0
+    try:
+        for frame in frames(path, kind):
+            done += frame.height
+            yield frame
+    except TableError as problem:
+        try:
+            yield from _salvaged(path, name, kind, tally, done)
+        except TableError:
+            tally.damaged += 1
+            tally.refuse(name, 0, str(problem), b"")
+
+
+def _salvaged(path: Path, name: str, kind: Format, tally: Tally, done: int) -> Iterator[pl.DataFrame]:
+    """The rows of a damaged text after those that were read already, one line at a time."""
+    if kind == "parquet":
+        raise TableError(f"{name}: of a damaged Parquet file nothing can be read")
+
+    def refuse(line: int, reason: str, text: bytes) -> None:
+        tally.records += 1
+        tally.refuse(name, line, reason, text)
+
+    with tempfile.TemporaryDirectory() as folder:
+        good = Path(folder) / Path(name).name.removesuffix(".gz")
+        good.write_bytes(readable(unpacked(path.read_bytes(), name, tally), kind, refuse))
+        for frame in frames(good, kind):
+            yield frame.slice(done)
+            done = max(done - frame.height, 0)
+    tally.carefully += 1
 
 
 def files_of(names: Iterable[str], span: Span, variant: str | None = None) -> list[str]:

@@ -19,7 +19,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from contract import places
 from contract.records import Schema
@@ -32,7 +32,7 @@ from monitoring.outcomes.reference import FILE as REFERENCE
 from monitoring.outcomes.reference import labelled, reference_of
 from monitoring.profile import ProfileError
 from monitoring.quality import constraints_of
-from monitoring.storage import Folder, file, listing
+from monitoring.storage import Folder, file, listing, read_json
 from monitoring.table import Format, format_of, frames
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
         digest, schema = read_artifact(args.artifact, outside)
         output = output.replace("{artifact}", digest)
     if args.statistics:
-        place, name = file(args.statistics, outside.s3)
-        made = modelmonitor.baseline_from(json.loads(place.read(name)), schema)
+        made = modelmonitor.baseline_from(read_json(args.statistics, outside.s3), schema)
     elif args.join:
         made = joined(args.join, outside)
     elif schema is None:
@@ -86,11 +85,7 @@ def run(args: argparse.Namespace, outside: Outside) -> int:
 
 
 def read_schema(place: str, outside: Outside) -> Schema:
-    where, name = file(place, outside.s3)
-    try:
-        document: dict[str, Any] = json.loads(where.read(name))
-    except ValueError as problem:
-        raise ProfileError(f"{place} is not JSON: {problem}") from None
+    document = read_json(place, outside.s3)
     return Schema.from_json(document.get("schema", document))
 
 
@@ -109,8 +104,7 @@ def read_artifact(place: str, outside: Outside) -> tuple[str, Schema]:
 
 
 def read_layout(place: str, outside: Outside) -> Layout:
-    where, name = file(place, outside.s3)
-    return Layout.from_json(json.loads(where.read(name)))
+    return Layout.from_json(read_json(place, outside.s3))
 
 
 def joined(place: str, outside: Outside) -> Baseline:

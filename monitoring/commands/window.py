@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,7 @@ from monitoring.commands.baseline import read_schema
 from monitoring.experiment.traffic import Traffic
 from monitoring.profile import ProfileError
 from monitoring.quality import Constraints, constraints_of
-from monitoring.storage import Disk, Folder, StorageError, file, folder, listing
+from monitoring.storage import Disk, Folder, StorageError, file, folder, listing, read_json
 from monitoring.table import Format
 from monitoring.verdict import Budget
 from monitoring.window import Slice, Source, Window, files_of, read, shard
@@ -43,6 +44,19 @@ DATASET_FORMATS: dict[str, Format] = {
 }
 
 
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} was given, expected a number above 0")
+    return value
+
+
+def whole(text: str) -> int:
+    """A whole number above 0."""
+    return int(positive(str(int(text))))
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baseline", metavar="FILE", help="baseline.json, or Model Monitor's statistics.json")
     parser.add_argument("--schema", metavar="FILE", help="manifest.json or schema, with a statistics.json")
@@ -56,17 +70,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--history", metavar="PLACE", help="folder where judged windows are remembered")
     parser.add_argument("--since", metavar="TIME", help="ISO time, the first instant of the window")
     parser.add_argument("--until", metavar="TIME", help="ISO time, the first instant after it; or 'now'; or 'latest'")
-    parser.add_argument("--hours", type=float, default=1.0, help="length of the window when --since is not given")
+    parser.add_argument("--hours", type=positive, default=1.0, help="length of the window when --since is not given")
     parser.add_argument("--endpoint", metavar="NAME", help="what signals are published for")
     parser.add_argument("--variant", metavar="NAME", help="only this variant; by default each one on its own")
     parser.add_argument("--slice", metavar="COLUMN=VALUE", help="only rows with this value")
     parser.add_argument("--shard", metavar="I/N", help="only this share of the files; leaves a part")
-    parser.add_argument("--processes", type=int, default=1, help="processes that read files at the same time")
+    parser.add_argument("--processes", type=whole, default=1, help="processes that read files at the same time")
     parser.add_argument(
-        "--false-alarms", type=float, default=Budget().per_year, metavar="N", help="tolerated in a year"
+        "--false-alarms", type=positive, default=Budget().per_year, metavar="N", help="tolerated in a year"
     )
     parser.add_argument(
-        "--windows-per-year", type=int, default=Budget().windows_per_year, metavar="N", help="judged in a year"
+        "--windows-per-year", type=whole, default=Budget().windows_per_year, metavar="N", help="judged in a year"
     )
     parser.add_argument("--minimum-rows", type=int, default=Budget().minimum_rows, metavar="N", help="to judge")
     parser.add_argument(
@@ -167,11 +181,10 @@ def _files(args: argparse.Namespace, outside: Outside) -> tuple[Folder, list[str
 
 def read_baseline(args: argparse.Namespace, outside: Outside) -> Baseline:
     where, name = file(args.baseline, outside.s3)
-    content = where.read(name)
     if name == modelmonitor.STATISTICS:
         schema = read_schema(args.schema, outside) if args.schema else None
-        return modelmonitor.baseline_from(json.loads(content), schema)
-    return Baseline.from_bytes(content)
+        return modelmonitor.baseline_from(read_json(args.baseline, outside.s3), schema)
+    return Baseline.from_bytes(where.read(name))
 
 
 def span_of(args: argparse.Namespace, names: Sequence[str], now: datetime) -> Span:
@@ -321,6 +334,8 @@ def _judge(job: Job, variant: str, window: Window, *, alone: bool) -> int:
         f"{len(result.violations)} quality violations, {window.profile.rows:,} rows, "
         f"{window.tally.quarantined:,} quarantined{_repeated(window)}"
     )
+    if window.rows is None and window.span.since is not None:
+        said += "; rows of tables are taken whatever their time, --since and --until only say for when they stand"
     outside.say(said)
     leave_message(said, outside)
     failed = (args.fail_on in ("drift", "any") and drifted) or (
@@ -350,8 +365,7 @@ def _served(job: Job, variant: str, span: Span) -> dict[str, Any] | None:
 def _constraints(job: Job) -> Constraints:
     kept = constraints_of(job.baseline)
     if job.args.constraints:
-        where, name = file(job.args.constraints, job.outside.s3)
-        kept = modelmonitor.constraints_from(json.loads(where.read(name)))
+        kept = modelmonitor.constraints_from(read_json(job.args.constraints, job.outside.s3))
     return replace(kept, rows_at_least=job.args.rows_at_least)
 
 

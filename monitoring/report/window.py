@@ -189,7 +189,7 @@ def page(report: Mapping[str, Any]) -> str:
         Section("Data quality", violations(report)),
         Section("All columns", _all_columns(report), "Scores with 95 % intervals; p-values before correction."),
         Section("The table as a whole", _whole(report)),
-        Section("What was read", _tally(report)),
+        Section("What was read", _tally(report), _unfiltered(report)),
     ]  # fmt: skip
     title = f"{report['endpoint']} / {report['variant']}: {moment(report['since'], 'all records')}"
     kept = [part for part in sections if part is not None]
@@ -437,6 +437,13 @@ def _whole(report: Mapping[str, Any]) -> str:
         for name, score in report["table"].items()
     ]  # fmt: skip
     return table(["Metric", "Value", "95 % interval", "p", "Mostly"], rows, "Metrics of the whole table")
+
+
+def _unfiltered(report: Mapping[str, Any]) -> str:
+    """Rows of tables have no time that the monitor knows."""
+    if report.get("repeats") or report["since"] is None:
+        return ""
+    return "Of tables every row was taken, whatever its time: from and to say for when the window stands."
 
 
 def _tally(report: Mapping[str, Any]) -> str:

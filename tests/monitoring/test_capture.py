@@ -7,6 +7,7 @@ import gzip
 import json
 import math
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,15 @@ def test_a_gzip_that_ends_early_gives_what_it_held(cut: int) -> None:
     batch, tally = read(content[:-cut])
     assert batch.frame.height > 0
     assert any("gzip" in reason for reason in tally.reasons)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_mark_before_utf8_loses_no_record(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    content = pack(b"\xef\xbb\xbf" + ("\n".join(GOOD) + "\n").encode())
+    batch, tally = read(content)
+    assert (batch.frame.height, tally.quarantined) == (5, 0)
+    (tmp_path / "a.jsonl").write_bytes(content)
+    assert Reader(SCHEMA).read(tmp_path / "a.jsonl", "a.jsonl", Tally()).frame.height == 5
 
 
 def test_a_whole_gzip_is_read_like_text() -> None:

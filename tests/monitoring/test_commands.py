@@ -347,6 +347,10 @@ def test_an_hour_that_was_served_and_not_captured_is_told(monitor: Monitor) -> N
 def test_a_table_is_judged_like_capture(monitor: Monitor) -> None:
     assert monitor.judge(monitor.data, "--format", "parquet") == 0
     assert (monitor.report()["rows"], monitor.status()) == (20_000, "quiet")
+    monitor.judge(monitor.data, "--format", "parquet", "--since", "2026-11-20T10:00Z", "--until", "2026-11-20T11:00Z")
+    assert monitor.report()["rows"] == 20_000
+    assert "rows of tables are taken whatever their time" in monitor.said[-1]
+    assert "every row was taken, whatever its time" in (monitor.place / "out" / "report.html").read_text()
 
 
 def test_a_season_has_a_baseline_of_its_own(monitor: Monitor, capture: Capture) -> None:
@@ -597,6 +601,21 @@ def test_model_monitors_own_constraints_are_checked(monitor: Monitor, capture: C
         ("window --slice north --baseline baseline/baseline.json --capture . --output o", 3, "COLUMN=VALUE"),
         ("window --baseline manifest.json --capture . --output out", 3, "version None"),
         ("report --input manifest.json --output r.html", 3, "this program writes window"),
+        ("report --input list.json --output r.html", 3, "list.json holds a JSON list, expected an object"),
+        ("report --input half.json --output r.html", 3, "is not JSON"),
+        ("report --input bare.json --output r.html", 3, "bare.json is a window report without its parts"),
+        ("window --baseline baseline/baseline.json --capture . --output o --constraints half.json", 3, "is not JSON"),
+        (
+            "window --baseline baseline/baseline.json --capture . --output o --constraints odd.json",
+            3,
+            "not in Model Monitor",
+        ),
+        ("window --baseline odd/statistics.json --capture . --output o", 3, "not in Model Monitor's form"),
+        ("baseline --statistics half.json --output b.json", 3, "is not JSON"),
+        ("baseline --data train.parquet --schema list.json --output b.json", 3, "expected an object"),
+        ("window --false-alarms 0", 2, "0 was given, expected a number above 0"),
+        ("window --windows-per-year 0", 2, "0 was given, expected a number above 0"),
+        ("window --hours nan", 2, "expected a number above 0"),
         ("window --no-such-option", 2, ""),
         ("", 2, ""),
     ],
@@ -604,9 +623,18 @@ def test_model_monitors_own_constraints_are_checked(monitor: Monitor, capture: C
 def test_a_mistake_ends_with_a_sentence_and_an_exit_code(
     monitor: Monitor, arguments: str, code: int, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (monitor.place / "odd").mkdir()
+    odd = json.dumps({"version": 0, "features": [{"completeness": 1.0}, 3]})
+    for name, content in {
+        "list.json": "[]", "half.json": '{"version": 0', "bare.json": '{"kind": "window", "version": 1}',
+        "odd.json": odd, "odd/statistics.json": odd,
+    }.items():  # fmt: skip
+        (monitor.place / name).write_text(content)
     with contextlib.chdir(monitor.place):
         assert monitor.run(*arguments.split()) == code
-    assert says in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert says in said
+    assert "Traceback" not in said
 
 
 def test_every_command_has_help_with_an_example() -> None:
