@@ -72,6 +72,7 @@ class Constraints:
     repeated: float = 0.01
     astray: float = 0.1  # of the records, filed under an hour far from their own time
     alike: float = 0.2  # of the rows, repeating another beyond what is usual
+    alike_among: int = 30  # fewer rows say nothing of a share
     requests: int = 100  # that leave a captured row: with one in ten captured, none is left once in 38,000 hours
 
 
@@ -300,7 +301,9 @@ def _records(tally: Tally, kept: Constraints) -> Iterator[Violation]:
 
 def _alike(window: Window, kept: Constraints, usual: float | None) -> Iterator[Violation]:
     """Rows that repeat another under event ids of their own: each would be taken for evidence."""
-    if window.rows is None or usual is None or window.rows.share <= usual + kept.alike:
+    if window.rows is None or usual is None or window.rows.things < kept.alike_among:
+        return
+    if window.rows.share <= usual + kept.alike:
         return
     yield Violation(
         TABLE, "duplicates_check",

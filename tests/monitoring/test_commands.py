@@ -286,6 +286,17 @@ def replayed(folder: Path, rows: int) -> None:
         path.write_text("\n".join(again) + "\n")
 
 
+def test_a_few_rows_say_nothing_of_how_many_repeat(monitor: Monitor, capture: Capture) -> None:
+    folder = capture()
+    replayed(folder, 1)
+    for path in folder.rglob("*.jsonl"):
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+    monitor.judge(folder)
+    report = monitor.report()
+    assert report["repeats"]["share"] > 0
+    assert "duplicates_check" not in {each["constraint_check_type"] for each in report["violations"]}
+
+
 def test_rows_that_repeat_under_new_events_are_told_beside_the_verdict(monitor: Monitor, capture: Capture) -> None:
     monitor.judge(capture())
     assert monitor.report()["repeats"]["share"] == 0
