@@ -46,7 +46,7 @@ rules: setup  ## judge every environment: settings, our own rules, checkov over 
 	python -m delivery.rules
 
 test: setup  ## the tests: unit, conformance, containers as processes, docs
-	pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not story"
+	pytest -n 4 --dist loadscope --no-loadscope-reorder -m "not story"
 
 measure: setup  ## measure the serving container against its peers, and the embedded AWS; writes docs/benchmarks.md (needs wrk, nginx, two idle cores)
 	@serving=0; python -m benchmarks.serving.measure --write || serving=$$?; \

@@ -109,9 +109,9 @@ class Job:
 
 def run(args: argparse.Namespace, outside: Outside) -> int:
     args = described(args, outside)
-    where, names = _files(args, outside)
     where_rows = Slice.from_text(args.slice) if args.slice else None
     baseline = read_baseline(args, outside)
+    where, names = _files(args, outside)
     if where_rows is not None:
         refuse_to_publish(args, outside)
         baseline = baseline.without(where_rows.column)
