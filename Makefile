@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor engine lock format tables check rules test offline up down demo promote due conclude propose preview refresh measure
+.PHONY: help setup doctor engine lock format tables check rules test apart offline up down demo promote due conclude propose preview refresh measure
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -46,7 +46,11 @@ rules: setup  ## judge every environment: settings, our own rules, checkov over 
 	python -m delivery.rules
 
 test: setup  ## the tests: unit, conformance, containers as processes, docs
-	pytest -n 4 --dist loadscope --no-loadscope-reorder -m "not story"
+	pytest -n 4 --dist loadscope --no-loadscope-reorder -m "not story and not apart"
+
+apart: setup  ## the tests of what has an environment of its own: the SageMaker SDK (1 GB), TensorFlow (2 GB)
+	@$(PYTHON) tools/setup.py sagemaker-sdk tensorflow
+	pytest -n 2 -m apart
 
 measure: setup  ## measure the serving container against its peers, and the embedded AWS; writes docs/benchmarks.md (needs wrk, nginx, two idle cores)
 	@serving=0; python -m benchmarks.serving.measure --write || serving=$$?; \

@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venvs" / "tensorflow" / "bin" / "python"
 
 
-@pytest.mark.long
-@pytest.mark.skipif(not PYTHON.exists(), reason="no .venvs/tensorflow here: python3 tools/setup.py tensorflow (2 GB)")
+@pytest.mark.apart
+@pytest.mark.skipif(not PYTHON.exists(), reason="needs TensorFlow's environment (2 GB): make apart")
 def test_the_tensorflow_family_conforms_in_its_own_environment() -> None:
     command = [str(PYTHON), "-m", "pytest", "tests/families/test_conformance.py", "-q", "-m", "tensorflow"]
     command += ["-p", "no:cacheprovider", "--confcutdir=tests/families"]

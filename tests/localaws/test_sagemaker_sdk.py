@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,15 +19,13 @@ PROGRAM = Path(__file__).parent / "sdk" / "train_and_serve.py"
 
 @pytest.fixture(scope="module")
 def python() -> Path:
-    """The SDK's Python; SLIPWAY_SAGEMAKER_SDK=1 makes its environment (1 GB) when it is not there."""
-    if not PYTHON.is_file() and os.environ.get("SLIPWAY_SAGEMAKER_SDK"):
-        subprocess.run([sys.executable, str(ROOT / "tools" / "setup.py"), "sagemaker-sdk"], check=True)
+    """The SDK's Python."""
     if not PYTHON.is_file():
-        pytest.skip("needs the SDK's environment (1 GB): python3 tools/setup.py sagemaker-sdk")
+        pytest.skip("needs the SDK's environment (1 GB): make apart")
     return PYTHON
 
 
-@pytest.mark.sagemaker_sdk
+@pytest.mark.apart
 def test_the_sdk_trains_a_container_and_asks_its_endpoint(
     python: Path, app: App, client: Callable[..., Any], tmp_path: Path
 ) -> None:
