@@ -34,8 +34,8 @@ def dash(
     from delivery.dashboard.server import serve
     from delivery.environment import Environment
 
+    listening = opened(port)  # first: a port that cannot be had starts no embedded AWS
     environment = Environment.open(env, root())
-    listening = opened(port)
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     show({"url": url}, url, json_)
     sys.stdout.flush()  # whoever reads it waits for it

@@ -105,7 +105,10 @@ def test_what_was_typed_wrong_is_a_usage_error(line: str, said: str, capsys: pyt
     assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
-def test_a_port_that_is_taken_says_how_to_get_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_that_is_taken_says_how_to_get_one_before_anything_else_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLIPWAY_ROOT", str(tmp_path))  # there is no environment to open
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["dash", "--port", str(port)]) == EXIT["failed"]
