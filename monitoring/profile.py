@@ -7,6 +7,7 @@ and added as an integer, which no order of addition can change.
 from __future__ import annotations
 
 import hashlib
+import heapq
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -49,7 +50,8 @@ class Names:
         return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).digest())
 
     def add(self, counts: Mapping[str, int]) -> Names:
-        return self.merge(Names(tuple((self.hash_of(name), name, count) for name, count in counts.items())))
+        hashed = ((self.hash_of(name), name, count) for name, count in counts.items())
+        return self.merge(Names(tuple(heapq.nsmallest(NAMES, hashed))))  # of thousands only those can be kept
 
     def merge(self, other: Names) -> Names:
         together: dict[tuple[int, str], int] = {}
