@@ -338,7 +338,8 @@ def _windows(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         "status": "drift" if "drift" in (report["verdict"]["status"], report["verdict"]["predictions"]) else "quiet",
         "effects": report["verdict"]["effects"],
     }
-    return [*report["past"], now]
+    # Without a row there is nothing that could differ, whatever a share of nothing says.
+    return [each if each["rows"] else {**each, "effects": {}} for each in (*report["past"], now)]
 
 
 def over_time(report: Mapping[str, Any]) -> str:

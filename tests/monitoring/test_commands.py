@@ -25,6 +25,7 @@ from contract.records import Outcome
 from monitoring import cli
 from monitoring.baseline import Baseline
 from monitoring.cli import Outside
+from monitoring.report.window import _windows
 
 Capture = Callable[..., Path]
 
@@ -276,6 +277,13 @@ def test_an_hour_without_traffic_is_not_enough_data(monitor: Monitor, capture: C
     monitor.judge(capture(hour=monitor.now - timedelta(hours=5)), "--publish")
     assert monitor.status() == "not enough data"
     assert (monitor.metrics.value("NotEnoughData"), monitor.metrics.value("DriftAlarm")) == (1, 0)
+
+
+def test_a_window_without_rows_shows_no_effect() -> None:
+    past = {"since": "2026-11-20T09:00:00+00:00", "rows": 0, "status": "not enough data", "effects": {"age": 75.0}}
+    verdict = {"status": "quiet", "predictions": "quiet", "effects": {"age": 0.5}}
+    report = {"since": "2026-11-20T10:00:00+00:00", "rows": 100, "verdict": verdict, "past": [past]}
+    assert [each["effects"] for each in _windows(report)] == [{}, {"age": 0.5}]
 
 
 def replayed(folder: Path, rows: int) -> None:
