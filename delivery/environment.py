@@ -162,10 +162,6 @@ class Environment:
         newest = (each.decision for each in self.ledger.newest())
         return next((each.outputs for each in newest if each.model == model and "release" in each.outputs), {})
 
-    def last_release(self, model: str) -> str | None:
-        """The release that the ledger last said a model has; none when its newest events do not."""
-        return self.last_told(model).get("release")
-
     def untold_moves(self, model: str, experiment: str) -> list[Moved]:
         """The moves of traffic that the monitor's job made for an experiment and the ledger does not tell yet."""
         prefix = experiment_prefix(self.settings.names.endpoint(model), experiment)

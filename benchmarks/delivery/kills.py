@@ -101,7 +101,7 @@ def problems(ground: Ground) -> list[str]:
     wanted = environment.plan(MODEL, release).config_name
     if ground.serving() != wanted:
         found.append(f"the release file says {wanted}, the endpoint serves {ground.serving()}")
-    if environment.last_release(MODEL) != identity(release):
+    if environment.last_told(MODEL).get("release") != identity(release):
         found.append("the ledger's newest word is another release")
     found += [each.says for each in environment.ledger.verify(environment.signer.public_key())]
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -87,9 +88,8 @@ def test_a_command_outside_the_table_is_always_refused(sequence: list[Command]) 
         release = after
 
 
-@settings(max_examples=200)
-@given(st.lists(commands, max_size=20))
-def test_a_failed_rollout_always_serves_what_served_before_it(sequence: list[Command]) -> None:
+def steps(sequence: list[Command]) -> Iterator[tuple[Release | None, Command, Release]]:
+    """The release before each command that is not refused, the command, and the release after it."""
     release = None
     for command in sequence:
         before = release
@@ -97,6 +97,13 @@ def test_a_failed_rollout_always_serves_what_served_before_it(sequence: list[Com
             release = decide(release, command)
         except RefusedError:
             continue
+        yield before, command, release
+
+
+@settings(max_examples=200)
+@given(st.lists(commands, max_size=20))
+def test_a_failed_rollout_always_serves_what_served_before_it(sequence: list[Command]) -> None:
+    for before, _, release in steps(sequence):
         if before is not None and before.state != "rolling" and release.state == "rolling":
             assert decide(release, FailRollout("x")).champion.package == before.champion.package
 
@@ -104,13 +111,7 @@ def test_a_failed_rollout_always_serves_what_served_before_it(sequence: list[Com
 @settings(max_examples=200)
 @given(st.lists(commands, max_size=20))
 def test_a_deployment_during_a_rollout_is_a_first_one_in_place_of_a_first_one(sequence: list[Command]) -> None:
-    release = None
-    for command in sequence:
-        before = release
-        try:
-            release = decide(release, command)
-        except RefusedError:
-            continue
+    for before, command, release in steps(sequence):
         if before is not None and before.state == "rolling" and isinstance(command, Deploy):
             assert before.previous is None
             assert release == decide(None, command)
