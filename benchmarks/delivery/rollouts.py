@@ -38,6 +38,7 @@ REQUESTS = 60  # to each endpoint in each minute
 ROWS = 5  # in each request
 SIGNED = "AWS4-HMAC-SHA256 Credential=123456789012/20260101/eu-west-1/sagemaker/aws4_request, Signature=0"
 LONGEST = 40  # minutes that a rollout may take before it counts as stuck
+RESTING = ("Gone", "InService", "Failed")
 SURELY = 4.0  # standard deviations: what chance alone does not do once in 30,000 rollouts
 
 
@@ -126,6 +127,12 @@ class Trial:
     def began(self) -> bool:
         """Whether the endpoint has been told, or the attempt is over already."""
         return self.over or self.ground.seen().get("EndpointStatus", "InService") != "InService"
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the endpoint waits for nothing: the clock need not go on until the command has seen it."""
+        seen = self.ground.seen()
+        return "PendingDeploymentSummary" not in seen and seen.get("EndpointStatus", "Gone") in RESTING
 
     @property
     def rolled_back(self) -> bool:
@@ -226,7 +233,7 @@ class Field:
         if judging:
             list(hands.map(judge, [each.ground for each in serving if each.under_way]))
         self.move(MINUTE / 2)
-        wait_until(lambda: all(each.over or each.under_way for each in serving), seconds=20)
+        wait_until(lambda: all(each.over or not each.at_rest for each in running))
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
