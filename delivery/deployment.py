@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from contract.release import Release
+from delivery.engine.errors import EngineError
 from delivery.environment import MOVE, Environment
 from delivery.guards import aim, deployment_config
 from delivery.release import (
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from delivery.engine.engine import Preview  # with an engine's libraries behind it: too slow for every verb
 
 SERVES = "serves"  # the output of a decision that says which variants serve by it
+GOING_BACK = "RollingBack"  # an endpoint's status; engines wait for others only
 Up = Callable[[], None]
 Tell = Callable[[str], None]
 
@@ -188,7 +190,10 @@ class Deployment:
         wanted = self.environment.plan(self.model, release).config_name
         if release.state == "rolled_back":
             release = self.returned(release, wanted)
-        live = self.reach(release, wanted)
+        try:
+            live = self.reach(release, wanted)
+        except EngineError as problem:
+            return self.cut_short(release, wanted, problem)
         if went_back(release, live, wanted):
             return self.fallen_back(release, live)
         if live.config != wanted or not live.serves:
@@ -232,6 +237,17 @@ class Deployment:
         self.tell(f"the endpoint of {self.model} failed ({live.reason or 'no reason was given'}): removing it")
         self.endpoint.remove()
         return None
+
+    def cut_short(self, release: Release, wanted: str, problem: EngineError) -> Release:
+        """An engine gives up at an endpoint that it sees going back: what it left undone is done once that is over."""
+        live = self.live()
+        if live is None or GOING_BACK not in f"{live.status}: {problem}":
+            raise problem
+        self.tell(f"the engine gave up, since the endpoint of {self.model} goes back by itself; waiting for it")
+        live = self.endpoint.settle()
+        if not went_back(release, live, wanted):
+            raise problem
+        return self.tidy(self.fallen_back(release, live))
 
     def never_served(self, release: Release) -> bool:
         """Whether it is a first deployment whose endpoint failed, or was never made."""

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from contract.release import CHALLENGER, CHAMPION, Package, Release, Rollout
 from delivery.deployment import Deployment, DeploymentError
+from delivery.engine.errors import EngineError
 from delivery.release import Deploy, Promote, RefusedError, StartExperiment, StopExperiment
 from delivery.releases import ReleaseFile
 from delivery.traffic import Live, LiveVariant, Moved
@@ -165,6 +166,32 @@ class World:
         self.serving = Live("InService", config_of(release), variants, None, (), "")
 
 
+class Impatient:
+    """The same account, whose engine waits for an endpoint that updates, but not for one that goes back."""
+
+    def __init__(self, world: World, status: str, said: str) -> None:
+        self.world = world
+        self.status = status
+        self.said = said
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.world, name)
+
+    def up(self) -> None:
+        if not self.said:
+            return self.world.up()
+        self.world.serving = dataclasses.replace(self.live(), status=self.status, reason="alarm guard fired")
+        said, self.said = self.said, ""
+        raise EngineError(said)
+
+    def endpoint(self, _: str) -> Any:
+        return self
+
+    def settle(self) -> Live:
+        self.world.serving = dataclasses.replace(self.live(), status="InService")
+        return self.live()
+
+
 def deployment(world: World) -> Deployment:
     environment: Any = world
     return Deployment(environment, "churn", world.up, world.told.append)
@@ -195,6 +222,32 @@ def test_a_version_that_alarms_is_reported_recorded_and_leaves_the_file_true(wor
     assert served(world) == ("rolled_back", "champion1")
     assert any("rolled back by itself" in each for each in world.told)
     assert world.recorded[-1] == "fail rollout"
+
+
+SEEN = "unexpected state 'RollingBack', wanted target 'InService'"
+
+
+@pytest.mark.parametrize(("status", "said"), [("RollingBack", "exit 255"), ("InService", SEEN)])
+def test_an_engine_that_gives_up_at_an_endpoint_going_back_is_no_failure(world: World, status: str, said: str) -> None:
+    impatient: Any = Impatient(world, status, said)
+    after = dataclasses.replace(deployment(world), environment=impatient, up=impatient.up).deploy(
+        Deploy(package(9), Rollout())
+    )
+    assert (after.state, after.champion.package, after.reason) == ("rolled_back", package(1), "alarm guard fired")
+    assert served(world) == ("rolled_back", "champion1")
+    assert world.configs == {"champion1", "champion9"}
+
+
+@pytest.mark.parametrize("status", ["InService", "UpdateRollbackFailed"])
+def test_an_engine_that_fails_for_another_reason_is_told_and_nothing_is_decided(world: World, status: str) -> None:
+    def fails() -> None:
+        world.serving = dataclasses.replace(world.live(), status=status)
+        raise EngineError(f"no credentials; the endpoint is {'well' if status == 'InService' else 'RollingBack'}")
+
+    with pytest.raises(EngineError, match="no credentials"):
+        dataclasses.replace(deployment(world), up=fails).deploy(Deploy(package(9), Rollout()))
+    assert world.releases.release("churn").state == "rolling"
+    assert world.recorded[-1] == "deploy"
 
 
 def test_after_a_failed_rollout_another_version_can_be_deployed(world: World) -> None:
