@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from delivery.cli.releasing import (
     Strategy,
     Traffic,
     Version,
+    end_rollout,
     release_text,
     rollout_of,
     showing_rollout,
@@ -140,17 +142,26 @@ def conclude(
     if model is not None:
         answer = concluded(here, model, rollout)
         show(answer, ending_text(answer), json_)
+        end_rollout(*releases([answer]))
         return
     models = here.environment.releases.read().models
     answers = {name: concluded(here, name, rollout) for name, each in models.items() if each.experiment}
     told = "\n".join(f"{name}: {ending_text(each)}" for name, each in answers.items())
     show(answers, told or f"no experiment runs in {env}", json_)
+    end_rollout(*releases(answers.values()))
 
 
 def concluded(here: Platform, model: str, rollout: Rollout) -> Release | Standing:
     """The release an experiment ended with, or how it stands when it is not decided."""
     with showing_rollout(f"concluding the experiment on {model}") as look:
         return here.conclude_experiment(model, rollout, show=look) or here.experiment(model)
+
+
+def releases(answers: Iterable[Release | Standing]) -> list[Release]:
+    """Of experiments, those that ended."""
+    from contract.release import Release
+
+    return [each for each in answers if isinstance(each, Release)]
 
 
 def ending_text(answer: Release | Standing) -> str:
@@ -190,6 +201,7 @@ def promote(
     with showing_rollout(f"making the challenger of {model} its champion") as look:
         release = platform(env, engine).promote_challenger(model, rollout, show=look)
     tell_release(release, json_)
+    end_rollout(release)
 
 
 @experiment.command("stop")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from delivery.cli.completing import environment_names, model_names
-from delivery.cli.releasing import Bake, How, Strategy, Traffic, release_text, rollout_of, showing_rollout
+from delivery.cli.releasing import Bake, How, Strategy, Traffic, end_rollout, release_text, rollout_of, showing_rollout
 from delivery.cli.shared import Engine, Json, Yes, platform, show
 from delivery.cli.waiting import following, waiting
 
@@ -81,3 +81,4 @@ def promote(
                 show=lambda found, shows=shows: shows[0](found),
             )  # fmt: skip
     show(done, "\n".join(f"{name}: {release_text(each)}" for name, each in done.items()), json_)
+    end_rollout(*done.values())

@@ -75,7 +75,8 @@ def deploy(
 ) -> None:
     """Make a version the champion, step by step, under alarms that roll it back.
 
-    A kill in between loses nothing: the same command, or `slipway status`, finishes or explains.
+    A kill in between loses nothing: the same command, or `slipway status`, finishes or explains. Exit 7 when alarms
+    rolled the version back.
 
     Example: `slipway deploy churn 2 --strategy canary --traffic 10 --bake 60`
     """
@@ -83,6 +84,7 @@ def deploy(
     with showing_rollout(f"deploying version {wanted} of {model}") as look:
         release = platform(env, engine).deploy(model, wanted, rollout=rollout, show=look)
     tell_release(release, json_)
+    end_rollout(release)
 
 
 def version_of(given: str | None, named: str | None) -> str:
@@ -265,6 +267,12 @@ def version_named(decision: Decision) -> str:
 
 def tell_release(release: Release, json_: bool) -> None:
     show(release, release_text(release), json_)
+
+
+def end_rollout(*releases: Release) -> None:
+    """A script that asked for a version learns that the one before it serves."""
+    if any(each.state == "rolled_back" for each in releases):
+        raise typer.Exit(EXIT["rolled_back"])
 
 
 def release_text(release: Release) -> str:

@@ -15,6 +15,7 @@ from benchmarks.delivery.ground import MODEL, Ground, cloud, rollout
 from benchmarks.delivery.rollouts import Callers, Field, Trial, beyond
 from benchmarks.delivery.updates import artifact_hash
 from contract.release import Rollout
+from delivery.cli.exits import EXIT
 
 pytestmark = pytest.mark.long
 KINDS = ("errors", "latency", "wrong", "crash loop", "none")
@@ -59,7 +60,9 @@ def test_a_fleet_that_never_becomes_healthy_is_rolled_back_without_meeting_a_cal
     """The minute that AWS gives a container at least is waited for in real time."""
     here = ground()
     here.version(2, "slow start")
-    release = here.while_time_passes(lambda: here.platform().deploy(MODEL, "2", rollout=rollout()))
+    code, said = here.while_time_passes(lambda: kills.finished(here, "deploy", MODEL, "2", "--bake", "60"))
+    assert code == EXIT["rolled_back"], said
+    release = here.release()
     assert (release.state, release.champion.package.version) == ("rolled_back", 1)
     assert "ping health check" in release.reason
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,7 @@ def test_no_event_of_a_lifecycle_leaves_anything_to_do(repository: Repository) -
         "capacity move": lambda: repository.type("scale", "churn", "--instances", "2"),
         "promotion": lambda: repository.type("experiment", "promote", "churn", "--strategy", "all-at-once"),
         "canary": lambda: repository.type("deploy", "churn", "1", "--traffic", "50", "--bake", "1"),
+        "rollback by alarm": lambda: alarmed(repository),
         "rollback": lambda: repository.type("rollback", "churn", "--reason", "a rehearsal"),
         "up": lambda: repository.type("up", "local", "--yes"),
         "alarm": lambda: fire(repository.cloud, "errors"),
@@ -139,6 +141,30 @@ def test_no_event_of_a_lifecycle_leaves_anything_to_do(repository: Repository) -
         refreshed=[*sorted(guards), "aws_sagemaker_endpoint.churn"]
     )  # no engine is asked; `up` reads it back
     assert left == dict.fromkeys(events, Differences()) | {"rollback": behind}
+
+
+def alarmed(repository: Repository) -> None:
+    """A guard of a canary goes off while it bakes; the engine that waits for it may or may not see it going back."""
+    client = repository.cloud.client("cloudwatch")
+    named = {"EndpointName": "slipway-local-churn"}
+
+    def baking() -> bool:
+        seen = repository.cloud.client("sagemaker").describe_endpoint(**named)
+        stages = [
+            each["VariantStatus"] for each in seen.get("PendingDeploymentSummary", {}).get("ProductionVariants", ())
+        ]
+        return "Baking" in str(stages)
+
+    with ThreadPoolExecutor(1) as hand:
+        asked = hand.submit(
+            repository.type, "deploy", "churn", "2", "--traffic", "50", "--bake", "600", "--json", expect=7
+        )
+        assert until(baking, 120)
+        client.set_alarm_state(
+            AlarmName="slipway-local-churn-rollback-errors", StateValue="ALARM", StateReason="a rehearsal"
+        )
+        release = json.loads(asked.result(timeout=300))
+    assert (release["state"], release["variants"][0]["package"]["version"]) == ("rolled_back", 1)
 
 
 def fire(cloud: Cloud, key: str) -> None:
