@@ -124,8 +124,8 @@ def test_no_event_of_a_lifecycle_leaves_anything_to_do(repository: Repository) -
         "weight move": lambda: repository.type("experiment", "move", "churn", "--traffic", "30"),
         "capacity move": lambda: repository.type("scale", "churn", "--instances", "2"),
         "promotion": lambda: repository.type("experiment", "promote", "churn", "--strategy", "all-at-once"),
-        "canary": lambda: repository.type("deploy", "churn", "1", "--traffic", "50", "--bake", "1"),
         "rollback by alarm": lambda: alarmed(repository),
+        "canary": lambda: repository.type("deploy", "churn", "1", "--traffic", "50", "--bake", "1"),
         "rollback": lambda: repository.type("rollback", "churn", "--reason", "a rehearsal"),
         "up": lambda: repository.type("up", "local", "--yes"),
         "alarm": lambda: fire(repository.cloud, "errors"),
@@ -157,14 +157,14 @@ def alarmed(repository: Repository) -> None:
 
     with ThreadPoolExecutor(1) as hand:
         asked = hand.submit(
-            repository.type, "deploy", "churn", "2", "--traffic", "50", "--bake", "600", "--json", expect=7
+            repository.type, "deploy", "churn", "1", "--traffic", "50", "--bake", "600", "--json", expect=7
         )
         assert until(baking, 120)
         client.set_alarm_state(
             AlarmName="slipway-local-churn-rollback-errors", StateValue="ALARM", StateReason="a rehearsal"
         )
         release = json.loads(asked.result(timeout=300))
-    assert (release["state"], release["variants"][0]["package"]["version"]) == ("rolled_back", 1)
+    assert (release["state"], release["variants"][0]["package"]["version"]) == ("rolled_back", 2)
 
 
 def fire(cloud: Cloud, key: str) -> None:
