@@ -6,6 +6,7 @@ anything. What is typed in one page runs in one folder made for it, with the rep
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import subprocess
@@ -110,6 +111,13 @@ class ByFile(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are kept to the end: looking for garbage among them again and again costs processor."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
