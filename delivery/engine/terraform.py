@@ -249,4 +249,6 @@ def failure(doing: str, seen: Sequence[Event]) -> EngineError:
         hint = (
             "It was made before but is not in the state, as an interrupted run leaves it: `slipway recover` adopts it."
         )
+    if "'RollingBack'" in text:
+        hint = "Alarms take its new version back: `slipway status MODEL` waits until that is over, and records it."
     return EngineError(f"{doing} failed:\n{text}\n{hint}")

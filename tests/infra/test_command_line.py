@@ -107,6 +107,11 @@ def test_a_state_locked_elsewhere_tells_who_holds_it() -> None:
     assert "ana@laptop" in str(problem)
 
 
+def test_an_endpoint_that_goes_back_under_an_up_says_which_command_follows_it() -> None:
+    said = "waiting for SageMaker AI Endpoint (x) update: unexpected state 'RollingBack', wanted target 'InService'"
+    assert "`slipway status MODEL`" in str(failure("applying", [Diagnosed("error", said, "", "")]))
+
+
 @pytest.mark.skipif(machine.terraform() is None, reason="terraform is not on PATH")
 def test_over_the_budget_nothing_is_even_asked_of_the_cloud(
     repository: Path, rewrites: Rewrites, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
