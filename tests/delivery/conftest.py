@@ -12,6 +12,7 @@ import json
 import shlex
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from botocore.loaders import create_loader
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from moto import mock_aws
+from moto.s3.responses import S3Response
 
 from benchmarks.delivery.ground import Cloud, Ground, cloud, containers
 from contract.release import Rollout
@@ -66,6 +68,14 @@ def now() -> datetime:
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
+    put, one_at_a_time = S3Response._key_response_put, threading.Lock()
+
+    def at_once(response: S3Response, *given: Any) -> Any:
+        """S3 looks whether a key is free and takes it in one step; moto in two, and whoever comes between is lost."""
+        with one_at_a_time:
+            return put(response, *given)
+
+    monkeypatch.setattr(S3Response, "_key_response_put", at_once)
     with mock_aws():
         client = boto3.client("s3", region_name="eu-west-1")
         client.create_bucket(
