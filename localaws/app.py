@@ -55,9 +55,11 @@ def compose(settings: Settings, url: str, *, clock: Clock | None = None, runner:
     clock = clock or Clock.from_text(settings.clock)
     closers: list[Callable[[], None]] = []
     application = behind.remote(settings.behind) if settings.behind else behind.moto()
-    if settings.state and not settings.behind:
+    if not settings.behind and settings.state:
         application, close = behind.remembered(application, settings.state, clock)
         closers.append(close)
+    elif not settings.behind:
+        application = behind.forgotten(application)
     gateway = Gateway(store, application)
     if not settings.behind:
         gateway.account_of = behind.moto_account

@@ -11,10 +11,12 @@ from types import ModuleType
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from werkzeug.test import run_wsgi_app
+
 from localaws import bucket_policies
 from localaws.clock import Clock
 from localaws.gateway import Application, Environ, StartResponse, read_body
-from localaws.journal import Journal, keep, replay
+from localaws.journal import Journal, in_turn, keep, replay
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "trailer", "upgrade", "content-length", "host"}
 
@@ -167,6 +169,11 @@ def remembered(application: Application, folder: Path, clock: Clock) -> tuple[Ap
     finally:
         undo()
     return keep(application, journal, clock.now), journal.close
+
+
+def forgotten(application: Application) -> Application:
+    """The same without a folder to remember in."""
+    return in_turn(application, lambda environ, _: run_wsgi_app(application, environ, buffered=True))
 
 
 class _Past:

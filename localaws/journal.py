@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+from werkzeug.datastructures import Headers
 from werkzeug.test import create_environ, run_wsgi_app
 from werkzeug.wrappers import Response as WsgiResponse
 
@@ -25,6 +26,7 @@ from localaws import drawn
 from localaws.gateway import Application, Environ, StartResponse, read_body
 from localaws.superseded import Change, Superseded
 
+Answer = tuple[Iterable[bytes], str, Headers]
 log = logging.getLogger(__name__)
 
 READS = re.compile(
@@ -136,27 +138,39 @@ class Journal:
         self._file.close()
 
 
-def keep(application: Application, journal: Journal, now: Callable[[], float]) -> Application:
-    """`application`, whose changes are in the journal before anybody is told of them."""
-    drawn.install()
-    lock = threading.Lock()
-    seeds = iter(range(journal.next_seed(), 1 << 62))
+def in_turn(application: Application, change: Callable[[Environ, bytes], Answer]) -> Application:
+    """`application`, whose changes are made one after the other.
 
-    def keeping(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    A put that depends on what is there is one step in S3; moto looks first, and another may come between.
+    """
+    lock = threading.Lock()
+
+    def serving(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         body = read_body(environ)
         environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         if not changes(environ, body):
             return application(environ, start_response)
-        head = head_of(environ)
-        with lock:  # in the journal changes stand in the order they were made
-            seed, at = next(seeds), now()
-            keys = drawn.begin(seed)
-            chunks, status, headers = run_wsgi_app(application, environ, buffered=True)
-            if int(status.split()[0]) < 400:
-                journal.add(Entry(seed, at, head, body, tuple(keys)))
+        with lock:
+            chunks, status, headers = change(environ, body)
         return WsgiResponse(chunks, status, headers)(environ, start_response)
 
-    return keeping
+    return serving
+
+
+def keep(application: Application, journal: Journal, now: Callable[[], float]) -> Application:
+    """`application`, whose changes are in the journal, in the order they were made, before anybody is told of them."""
+    drawn.install()
+    seeds = iter(range(journal.next_seed(), 1 << 62))
+
+    def change(environ: Environ, body: bytes) -> Answer:
+        head, seed, at = head_of(environ), next(seeds), now()
+        keys = drawn.begin(seed)
+        answer = run_wsgi_app(application, environ, buffered=True)
+        if int(answer[1].split()[0]) < 400:
+            journal.add(Entry(seed, at, head, body, tuple(keys)))
+        return answer
+
+    return in_turn(application, change)
 
 
 def replay(application: Application, journal: Journal, at: Callable[[float], None]) -> int:
