@@ -29,6 +29,7 @@ from benchmarks.delivery.ground import FAULTS, MODEL, Cloud, Ground, cloud, mach
 from benchmarks.delivery.tables import write
 from contract.release import Release, Rollout
 from delivery.release import Deploy
+from delivery.traffic import SETTLED
 from monitoring.cli import Outside
 from monitoring.cli import main as monitor
 from monitoring.commands.canary import under_way
@@ -38,7 +39,6 @@ REQUESTS = 60  # to each endpoint in each minute
 ROWS = 5  # in each request
 SIGNED = "AWS4-HMAC-SHA256 Credential=123456789012/20260101/eu-west-1/sagemaker/aws4_request, Signature=0"
 LONGEST = 40  # minutes that a rollout may take before it counts as stuck
-RESTING = ("Gone", "InService", "Failed")
 SURELY = 4.0  # standard deviations: what chance alone does not do once in 30,000 rollouts
 
 
@@ -132,7 +132,7 @@ class Trial:
     def at_rest(self) -> bool:
         """Whether the endpoint waits for nothing: the clock need not go on until the command has seen it."""
         seen = self.ground.seen()
-        return "PendingDeploymentSummary" not in seen and seen.get("EndpointStatus", "Gone") in RESTING
+        return not seen or seen["EndpointStatus"] in SETTLED
 
     @property
     def rolled_back(self) -> bool:

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 from contract.release import Rollout
+from delivery.cli.exits import EXIT
 from delivery.engine import machine
 from delivery.engine.cloud import Cloud, local_cloud, reach
 from delivery.engine.engine import preview
 from delivery.local import LocalCloud, alive, until
+from delivery.traffic import Endpoint
 from stacks.settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,24 +147,13 @@ def test_no_event_of_a_lifecycle_leaves_anything_to_do(repository: Repository) -
 
 def alarmed(repository: Repository) -> None:
     """A guard of a canary goes off while it bakes; the engine that waits for it may or may not see it going back."""
-    client = repository.cloud.client("cloudwatch")
-    named = {"EndpointName": "slipway-local-churn"}
-
-    def baking() -> bool:
-        seen = repository.cloud.client("sagemaker").describe_endpoint(**named)
-        stages = [
-            each["VariantStatus"] for each in seen.get("PendingDeploymentSummary", {}).get("ProductionVariants", ())
-        ]
-        return "Baking" in str(stages)
-
+    endpoint = Endpoint(repository.cloud.client("sagemaker"), "slipway-local-churn", lambda: None)
+    guard = {"AlarmName": "slipway-local-churn-rollback-errors", "StateValue": "ALARM", "StateReason": "a rehearsal"}
+    words = ("deploy", "churn", "1", "--traffic", "50", "--bake", "600", "--json")
     with ThreadPoolExecutor(1) as hand:
-        asked = hand.submit(
-            repository.type, "deploy", "churn", "1", "--traffic", "50", "--bake", "600", "--json", expect=7
-        )
-        assert until(baking, 120)
-        client.set_alarm_state(
-            AlarmName="slipway-local-churn-rollback-errors", StateValue="ALARM", StateReason="a rehearsal"
-        )
+        asked = hand.submit(repository.type, *words, expect=EXIT["rolled_back"])
+        assert until(lambda: "Baking" in endpoint.live().stages, 120)
+        repository.cloud.client("cloudwatch").set_alarm_state(**guard)
         release = json.loads(asked.result(timeout=300))
     assert (release["state"], release["variants"][0]["package"]["version"]) == ("rolled_back", 2)
 
