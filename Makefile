@@ -5,7 +5,7 @@ ifndef SLIPWAY_PATH  # what the shell that typed `make` finds, without what is a
 export SLIPWAY_PATH := $(PATH)
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-export PYTHONDONTWRITEBYTECODE := 1
+unexport PYTHONDONTWRITEBYTECODE  # what was compiled once serves every process
 
 .DEFAULT_GOAL := help
 .PHONY: help setup doctor engine lock format tables check rules test apart offline up down demo promote due conclude propose preview refresh measure

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 import zipfile
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from families.family import Journal, Matrix, check_rows
 FILE = "model.skops"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 LEGS = 4
+BRIDGE = "sklearn.externals.array_api_compat.torch"
 # The types of scikit-learn our families use beyond those skops trusts itself; none of them runs code when loaded.
 TRUSTED = (
     "numpy.clip",
@@ -57,11 +59,21 @@ class Estimator:
         return cls(load((folder / FILE).read_bytes()), schema)
 
 
+@cache
+def format_of_skops() -> Any:
+    """Skops, which looks through all of scikit-learn when imported; a bridge in there would import PyTorch: seconds."""
+    met = sys.modules.setdefault(BRIDGE, None)  # type: ignore[arg-type]  # how Python is told that there is no such one
+    try:
+        import skops.io
+    finally:
+        if met is None:
+            sys.modules.pop(BRIDGE, None)
+    return skops.io
+
+
 def dump(pipeline: Any) -> bytes:
     """The pipeline as skops, made independent of when and in which process it was written."""
-    import skops.io
-
-    given = zipfile.ZipFile(io.BytesIO(skops.io.dumps(pipeline)))
+    given = zipfile.ZipFile(io.BytesIO(format_of_skops().dumps(pipeline)))
     schema = given.read("schema.json").decode()
     # skops names parts by their address in memory: number them by first appearance instead.
     names = {old: str(new) for new, old in enumerate(dict.fromkeys(re.findall(r'"__id__": (\d+)', schema)), start=1)}
@@ -103,10 +115,9 @@ def _zipped(parts: dict[str, bytes]) -> bytes:
 
 def load(content: bytes) -> Any:
     """The pipeline, refusing any type that is neither scikit-learn's nor named as trusted."""
-    import skops.io
-
+    skops = format_of_skops()
     try:
-        return skops.io.loads(content, trusted=list(TRUSTED))
+        return skops.loads(content, trusted=list(TRUSTED))
     except Exception as problem:
         raise ArtifactError(
             f"{FILE} cannot be loaded ({type(problem).__name__}: {problem}): it is damaged, holds a type this family "

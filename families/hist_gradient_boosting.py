@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,25 @@ from families.hyperparameters import Hyperparameter
 
 if TYPE_CHECKING:
     from families.fastform.trees import Tree
+
+
+CELLS_PER_THREAD = 500_000
+
+
+def threads_for(cells: int, most: int) -> int:
+    """Of a small table, threads wait for each other longer than they work: a few rows grow fastest on one."""
+    return max(1, min(most, cells // CELLS_PER_THREAD))
+
+
+@contextmanager
+def threads_worth(cells: int) -> Iterator[None]:
+    """As many threads as a table of so many cells keeps busy, of those OpenMP would take."""
+    from threadpoolctl import ThreadpoolController
+
+    pools = ThreadpoolController().select(user_api="openmp")
+    most = max((each.num_threads for each in pools.lib_controllers), default=1)
+    with pools.limit(limits=threads_for(cells, most)):
+        yield
 
 
 class BoostedEstimator(Estimator):
@@ -96,13 +116,11 @@ class HistGradientBoosting:
         encoder = target_encoded(table, seed=seed)
         features = np.asarray(encoder.fit_transform(rows, table.target), dtype=np.float64)
         target = table.target if table.schema.task == "regression" else table.labels
-        boosting = fit_in_legs(
-            self._begin(table, settings, seed),
-            "max_iter",
-            legs_of(settings["max_iter"]),
-            lambda model: model.fit(features, target),
-            journal,
-        )
+        beginning = self._begin(table, settings, seed)
+        with threads_worth(features.size):
+            boosting = fit_in_legs(
+                beginning, "max_iter", legs_of(settings["max_iter"]), lambda model: model.fit(features, target), journal
+            )
         boosting._bin_mapper.n_threads = 1  # noqa: SLF001 - else the artifact would tell the cores of its machine
         return BoostedEstimator(Pipeline([("encode", encoder), ("model", boosting)]), table.schema)
 

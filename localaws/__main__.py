@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -38,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SettingsError as error:
         parser.error(str(error))
     app = start(settings)
+    gc.freeze()  # what is loaded by now stays: the collector need not walk through it again and again
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
@@ -76,4 +78,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(20_000, 20, 20)  # resources are many small objects that stay
     sys.exit(main())

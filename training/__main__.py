@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -11,4 +12,5 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from training.cli import main
 
 if __name__ == "__main__":
+    gc.set_threshold(20_000, 20, 20)  # a stage is over in seconds, most of them imports, of which nothing is garbage
     sys.exit(main())

@@ -84,3 +84,16 @@ def test_a_lock_that_is_not_there_is_answered_with_those_that_are(checkout: Path
     ended = run(checkout, "smal")
     assert ended.returncode == 1
     assert ended.stderr == "\nsetup: There is no lock named 'smal'. Known: away, small.\n"
+
+
+def test_what_is_ours_is_compiled_once_for_programs_that_may_not_write(
+    setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "ours"
+    package.mkdir()
+    (package / "__init__.py").write_text("answer = 42\n")
+    monkeypatch.setattr(setup, "ROOT", tmp_path)
+    setup.compile_ours(Path(sys.prefix))
+    assert [each.name for each in (package / "__pycache__").iterdir()] == [
+        f"__init__.{sys.implementation.cache_tag}.pyc"
+    ]
