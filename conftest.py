@@ -21,6 +21,10 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipP
 from typing_extensions import override
 from xdist.scheduler import LoadScopeScheduling
 
+# Workers share the cores: threads of numeric libraries would only wait for each other. Said before any is loaded.
+for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
+    os.environ.setdefault(pool, "1")
+
 ROOT = Path(__file__).resolve().parent
 # CI types these itself; typing them in a test would run the tests in the tests.
 TYPED_BY_CI = {"make setup", "make test", "make up"}

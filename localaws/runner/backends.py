@@ -44,6 +44,10 @@ exec setpriv --pdeathsig KILL "$@"
 """
 
 
+# How many threads libraries may take is this machine's to say, whatever runs on it; an image or a request may say more.
+POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
+
+
 @dataclass(frozen=True)
 class Command:
     """What the guardian starts, and what it runs once the program is gone."""
@@ -79,6 +83,7 @@ class PlainProcess:
             "HOME": str(spec.folder),
             "LANG": "C.UTF-8",
             "PYTHONPATH": str(image.context),
+            **{name: os.environ[name] for name in POOLS if name in os.environ},
             **image.environment(),
             **spec.environment,
             "SAGEMAKER_BASE_DIR": str(spec.folder),

@@ -22,7 +22,7 @@ from monitoring.experiment.guardrails import log_e_negligible
 from monitoring.experiment.odds import odds_effect
 
 WALKS = 4000
-BATCH = 100  # walks at a time: bounds memory
+BATCH = 20  # walks at a time: what they need stays near the processor
 STEP = 0.15  # of information, in units of the minimum effect: a planned size is about a hundred of these
 STEPS = 200
 SEED = 20_261
@@ -198,13 +198,19 @@ def _until_safe(guardrail: Guardrail, never: float, share: float, rate: float, l
     dice = np.random.default_rng(SEED + 1)
     k0, k1 = (np.cumsum(dice.poisson(rate * each * step, (WALKS, STEPS)), axis=-1) for each in (1 - share, share))
     n1 = share * step * np.arange(1, STEPS + 1)
+    told = step * np.arange(1, STEPS + 1)
     effects = guardrail.grid.effects
-    log_likelihood = k1[..., None] * effects - (k0 + k1)[..., None] * np.log(1 - share + share * np.exp(effects))
-    log_e = Evidence(guardrail.grid, log_likelihood).log_e_below(math.log(never))
-    if guardrail.negligible > 0:
-        absence = log_e_negligible(np.broadcast_to(n1, k1.shape), k1, guardrail.negligible)
-        log_e = log_sum(np.stack([log_e, absence], axis=-1)) - math.log(2)
-    return _first(log_e >= math.log(1 / level), step * np.arange(1, STEPS + 1))
+
+    def proven(some: slice) -> Array:
+        ours, all_ = k1[some], k0[some] + k1[some]
+        log_likelihood = ours[..., None] * effects - all_[..., None] * np.log(1 - share + share * np.exp(effects))
+        log_e = Evidence(guardrail.grid, log_likelihood).log_e_below(math.log(never))
+        if guardrail.negligible > 0:
+            absence = log_e_negligible(np.broadcast_to(n1, ours.shape), ours, guardrail.negligible)
+            log_e = log_sum(np.stack([log_e, absence], axis=-1)) - math.log(2)
+        return _first(log_e >= math.log(1 / level), told)
+
+    return np.concatenate([proven(slice(start, start + BATCH)) for start in range(0, WALKS, BATCH)])
 
 
 def _first(crossed: NDArray[np.bool_], at: NDArray[np.floating]) -> Array:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # a fit takes a moment; threads on shared cores only wait for each other
-
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path

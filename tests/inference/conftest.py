@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # a fit takes a moment; threads on shared cores only wait for each other
-
 import http.client
 import json
+import os
 import signal
 import subprocess
 import sys

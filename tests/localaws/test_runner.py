@@ -85,6 +85,15 @@ def test_a_program_sees_nothing_of_the_server_s_environment(
     assert run(runner, RunSpec("a", "echo", work, ('echo "[$SECRET_OF_THE_SERVER]"',), SHELL)) == (0, ["[]"])
 
 
+def test_threads_that_the_machine_spares_are_told_to_programs_unless_the_request_says_otherwise(
+    runner: LocalRunner, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("POLARS_MAX_THREADS", "1")
+    spec = RunSpec("a", "echo", work, ("echo $OMP_NUM_THREADS $POLARS_MAX_THREADS",), SHELL, {"OMP_NUM_THREADS": "3"})
+    assert run(runner, spec) == (0, ["3 1"])
+
+
 def test_a_program_ended_by_a_signal_has_docker_s_exit_code(runner: LocalRunner, work: Path) -> None:
     assert run(runner, RunSpec("a", "echo", work, ("kill -9 $$",), SHELL)) == (137, [])
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # a fit takes a moment; threads on shared cores only wait for each other
-
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
