@@ -247,7 +247,8 @@ class Deployment:
         live = self.endpoint.settle()
         if not went_back(release, live, wanted):
             raise problem
-        return self.tidy(self.fallen_back(release, live))
+        after = self.fallen_back(release, live)
+        return self.tidy(after) if release.state == "rolling" else after
 
     def never_served(self, release: Release) -> bool:
         """Whether it is a first deployment whose endpoint failed, or was never made."""
@@ -263,12 +264,18 @@ class Deployment:
             self.cleared(self.live())
 
     def fallen_back(self, release: Release, live: Live) -> Release:
-        """The endpoint went back by itself: the file follows it, and the operator is told."""
+        """The endpoint went back by itself: the file follows it, and the operator is told.
+
+        A shadow that it took along is none of the release any more, and ends. What a rollout rejected stays declared;
+        what was to be beside the champion does not.
+        """
         reason = live.reason or "the endpoint went back by itself"
         self.tell(f"rolled back by itself: {reason}")
         after = decide(with_live(release, live), FailRollout(reason))
         aim(self.environment.client("cloudwatch"), self.guards(after), live.config)
-        return self.keep(after, FailRollout(reason), {})
+        after = self.keep(after, FailRollout(reason), {})
+        after = self.returned(after, self.environment.plan(self.model, after).config_name)
+        return after if release.state == "rolling" else self.tidy(after)
 
     def must_live(self) -> Live:
         live = self.live()
@@ -335,8 +342,9 @@ class Deployment:
 
 
 def went_back(release: Release, live: Live, wanted: str) -> bool:
-    """Whether a rollout ended with the endpoint well, but where it was before."""
-    return release.state == "rolling" and release.previous is not None and live.config != wanted and live.serves
+    """Whether what was tried ended with the endpoint well, but not where it should be."""
+    tried = release.previous is not None if release.state == "rolling" else release.experiment or release.shadow
+    return bool(tried) and live.config != wanted and live.serves
 
 
 def unreached(model: str, release: Release, live: Live, wanted: str) -> str:

@@ -35,7 +35,7 @@ class FinishRollout:
 
 @dataclass(frozen=True, slots=True)
 class FailRollout:
-    """The endpoint went back to the old champion by itself."""
+    """The endpoint went back by itself: to the old champion, or to the champion without what was put beside it."""
 
     reason: str
 
@@ -120,7 +120,12 @@ Start = State | Literal["none"]
 TRANSITIONS: Mapping[type[Command], Mapping[Start, State]] = {
     Deploy: {"none": "rolling", "steady": "rolling", "rolling": "rolling", "rolled_back": "rolling"},
     FinishRollout: {"rolling": "steady"},
-    FailRollout: {"rolling": "rolled_back"},
+    FailRollout: {
+        "rolling": "rolled_back",
+        "experiment": "steady",
+        "steady": "steady",
+        "rolled_back": "rolled_back",
+    },
     Rollback: {"steady": "rolled_back", "rolling": "rolled_back", "experiment": "steady"},
     StartExperiment: {"steady": "experiment", "rolled_back": "experiment"},
     MoveTraffic: {"experiment": "experiment"},
@@ -163,6 +168,8 @@ def follow(release: Release, command: Command, state: State) -> Release:  # noqa
             return instead(release, command) if release.state == "rolling" else deployed(release, command)
         case FinishRollout():
             return dataclasses.replace(release, state=state, reason="")
+        case FailRollout() if release.state in ("steady", "rolled_back"):
+            return unshadowed(release, command.reason)
         case FailRollout() | Rollback():
             return rolled_back(release, command.reason)
         case StartExperiment():
@@ -242,6 +249,12 @@ def rolled_back(release: Release, reason: str) -> Release:
         shadow=None,
         reason=reason,
     )
+
+
+def unshadowed(release: Release, reason: str) -> Release:
+    if release.shadow is None:
+        raise RefusedError("neither a rollout nor a shadow is there to fail. Nothing was changed.")
+    return dataclasses.replace(release, shadow=None, reason=reason)
 
 
 def on_trial(release: Release, command: StartExperiment) -> Release:

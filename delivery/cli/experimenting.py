@@ -17,6 +17,7 @@ from delivery.cli.releasing import (
     Traffic,
     Version,
     end_rollout,
+    end_trial,
     release_text,
     rollout_of,
     showing_rollout,
@@ -110,6 +111,7 @@ def start(
     with waiting(f"starting experiment {called} on {model}"):
         release = here.start_experiment(model, called, version, traffic / 100, terms=terms, steering=steering)
     tell_release(release, json_)
+    end_trial(release)
 
 
 @experiment.command("status")

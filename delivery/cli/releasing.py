@@ -144,6 +144,7 @@ def shadow(
         with waiting(f"sending copies of requests to version {version} of {model}"):
             release = here.shadow(model, version, share)
     tell_release(release, json_)
+    end_trial(release, wanted=not stop and version is not None)
 
 
 def status(
@@ -272,6 +273,12 @@ def tell_release(release: Release, json_: bool) -> None:
 def end_rollout(*releases: Release) -> None:
     """A script that asked for a version learns that the one before it serves."""
     if any(each.state == "rolled_back" for each in releases):
+        raise typer.Exit(EXIT["rolled_back"])
+
+
+def end_trial(release: Release, *, wanted: bool = True) -> None:
+    """The same of what was to be put beside the champion."""
+    if wanted and release.experiment is None and release.shadow is None:
         raise typer.Exit(EXIT["rolled_back"])
 
 

@@ -14,10 +14,10 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.release import CHALLENGER, CHAMPION, Package, Release, Rollout
+from contract.release import CHALLENGER, CHAMPION, Package, Release, Rollout, Variant
 from delivery.deployment import Deployment, DeploymentError
 from delivery.engine.errors import EngineError
-from delivery.release import Deploy, Promote, RefusedError, StartExperiment, StopExperiment
+from delivery.release import Deploy, Promote, RefusedError, StartExperiment, StartShadow, StopExperiment
 from delivery.releases import ReleaseFile
 from delivery.traffic import Live, LiveVariant, Moved
 
@@ -31,7 +31,11 @@ def package(version: int) -> Package:
 
 
 def config_of(release: Release) -> str:
-    return "+".join(f"{each.name}{each.package.version}" for each in release.variants)
+    return "+".join(f"{each.name}{each.package.version}" for each in beside_each_other(release))
+
+
+def beside_each_other(release: Release) -> list[Variant]:
+    return [*release.variants, *([release.shadow] if release.shadow else [])]
 
 
 def missing(message: str) -> ClientError:
@@ -140,6 +144,7 @@ class World:
                 release,
                 state="steady",
                 experiment=None,
+                shadow=None,
                 variants=(dataclasses.replace(release.champion, package=each),),
             )
             for each in (release.champion.package, release.previous, release.rejected)
@@ -156,10 +161,10 @@ class World:
     def shift(self, release: Release) -> None:
         if self.serving is not None and self.serving.failed:
             raise missing("Cannot update endpoint in status Failed")
-        if self.serving is None and self.broken & {each.package.version for each in release.variants}:
+        if self.serving is None and self.broken & {each.package.version for each in beside_each_other(release)}:
             self.serving = Live("Failed", config_of(release), {}, None, (), "it does not answer /ping")
             return
-        if self.serving is not None and self.bad & {each.package.version for each in release.variants}:
+        if self.serving is not None and self.bad & {each.package.version for each in beside_each_other(release)}:
             self.serving = dataclasses.replace(self.serving, reason="alarm guard fired")
             return
         variants = {each.name: LiveVariant(each.weight, each.instances) for each in release.variants}
@@ -236,6 +241,53 @@ def test_an_engine_that_gives_up_at_an_endpoint_going_back_is_no_failure(world: 
     assert (after.state, after.champion.package, after.reason) == ("rolled_back", package(1), "alarm guard fired")
     assert served(world) == ("rolled_back", "champion1")
     assert world.configs == {"champion1", "champion9"}
+
+
+BESIDE: list[Callable[[Deployment], Release]] = [
+    lambda it: it.start_experiment(StartExperiment("e1", package(9), 0.2)),
+    lambda it: it.start_shadow(StartShadow(package(9))),
+]
+
+
+@pytest.mark.parametrize("begin", BESIDE)
+def test_what_alarms_beside_the_champion_is_gone_and_the_champion_serves_as_before(
+    world: World, begin: Callable[[Deployment], Release]
+) -> None:
+    after = begin(deployment(world))
+    assert (after.state, after.experiment, after.shadow, after.reason) == ("steady", None, None, "alarm guard fired")
+    assert served(world) == ("steady", "champion1")
+    assert world.recorded[-1] == "fail rollout"
+    assert world.configs == {"champion1"}
+    assert deployment(world).deploy(Deploy(package(3), Rollout())).champion.package == package(3)
+
+
+def test_a_shadow_that_a_failed_rollout_went_back_to_ends_as_the_file_says(world: World) -> None:
+    deployment(world).start_shadow(StartShadow(package(3), 0.5))
+    deployment(world).deploy(Deploy(package(9), Rollout()))
+    assert served(world) == ("rolled_back", "champion1")
+    assert world.releases.release("churn").shadow is None
+
+
+@pytest.mark.parametrize("begin", BESIDE)
+def test_an_engine_that_gives_up_on_what_goes_back_beside_the_champion_is_no_failure(
+    world: World, begin: Callable[[Deployment], Release]
+) -> None:
+    impatient: Any = Impatient(world, "RollingBack", "unexpected state 'RollingBack'")
+    begin(dataclasses.replace(deployment(world), environment=impatient, up=impatient.up))
+    assert served(world) == ("steady", "champion1")
+    assert world.configs == {"champion1"}
+
+
+@pytest.mark.parametrize("begin", BESIDE)
+def test_what_somebody_else_took_away_from_beside_the_champion_is_brought_back_or_ends(
+    world: World, begin: Callable[[Deployment], Release]
+) -> None:
+    world.bad = frozenset()
+    wanted = config_of(begin(deployment(world)))
+    for bad, config in ((frozenset[int](), wanted), (frozenset({9}), "champion1")):
+        world.serving, world.bad = dataclasses.replace(world.live(), config="by-hand"), bad
+        with deployment(world).changing():
+            assert world.live().config == config
 
 
 @pytest.mark.parametrize("status", ["InService", "UpdateRollbackFailed"])
@@ -527,6 +579,9 @@ COMMANDS: list[Callable[[Deployment], Release]] = [
     lambda it: it.move({CHAMPION: 0.7, CHALLENGER: 0.3}),
     lambda it: it.scale(CHAMPION, 3),
     lambda it: it.rollback("on call"),
+    *BESIDE,
+    lambda it: it.start_shadow(StartShadow(package(3), 0.5)),
+    lambda it: it.stop_shadow(),
 ]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3.exceptions
@@ -14,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from contract.records import RecordError
+from contract.release import CHALLENGER, CHAMPION, SHADOW, Package, Release, Variant
 from delivery.cli import main
 from delivery.cli.exits import EXIT, MEANING, exit_code
 from delivery.engine.errors import LockedError, NoEngineError
@@ -55,6 +58,34 @@ def test_what_went_wrong_decides_the_code(
     monkeypatch.setattr("delivery.doctor.examine", fail)
     assert main(["doctor"]) == EXIT[name]
     assert ("Traceback" in capsys.readouterr().err) is (name == "bug")
+
+
+ONE, TWO = (Package(number, "arn", "image", "s3://b", "hash", "evidence") for number in (1, 2))
+ALONE = Release("steady", (Variant(CHAMPION, ONE),), reason="an alarm")
+BOTH = (Variant(CHAMPION, ONE, 0.9), Variant(CHALLENGER, TWO, 0.1))
+TRIED = dataclasses.replace(ALONE, state="experiment", experiment="spring", variants=BOTH)
+SHADOWED = dataclasses.replace(ALONE, shadow=Variant(SHADOW, TWO))
+
+
+@pytest.mark.parametrize(
+    ("line", "verb", "release", "name"),
+    [
+        ("deploy churn 2", "deploy", ALONE, "done"),
+        ("deploy churn 2", "deploy", dataclasses.replace(ALONE, state="rolled_back"), "rolled_back"),
+        ("experiment start churn 2 --name spring", "start_experiment", TRIED, "done"),
+        ("experiment start churn 2 --name spring", "start_experiment", ALONE, "rolled_back"),
+        ("shadow churn 2", "shadow", SHADOWED, "done"),
+        ("shadow churn 2", "shadow", ALONE, "rolled_back"),
+        ("shadow churn --stop", "stop_shadow", ALONE, "done"),
+    ],
+)
+def test_a_script_learns_that_what_it_asked_for_does_not_serve(
+    line: str, verb: str, release: Release, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering = SimpleNamespace(**{verb: lambda *_, **__: release}, version=lambda *_: TWO)
+    for commands in ("releasing", "experimenting"):
+        monkeypatch.setattr(f"delivery.cli.{commands}.platform", lambda *_: answering)
+    assert main(line.split()) == EXIT[name]
 
 
 def test_ctrl_c_says_that_the_same_command_goes_on(

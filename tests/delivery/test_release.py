@@ -240,6 +240,14 @@ def test_rolling_back_during_an_experiment_ends_it_with_the_champion_alone() -> 
     )
 
 
+def test_a_trial_that_fails_while_it_starts_leaves_what_served_before_it() -> None:
+    for before in (serving(), decide(decide(serving(), Deploy(TWO, CANARY)), FailRollout("alarm"))):
+        for command in (StartExperiment("e1", THREE, 0.1), StartShadow(THREE, 0.5)):
+            after = decide(decide(before, command), FailRollout("an alarm"))
+            assert after == dataclasses.replace(before, state=after.state, reason="an alarm")
+            assert after.state == ("steady" if isinstance(command, StartExperiment) else before.state)
+
+
 def test_promotion_makes_the_challenger_the_champion_and_remembers_the_old_one() -> None:
     trial = decide(serving(), StartExperiment("e1", package(2), 0.5))
     after = decide(trial, Promote(Rollout("canary", 10)))
@@ -262,6 +270,7 @@ def test_a_promotion_by_new_evidence_leaves_the_rest_of_the_package_as_it_was_tr
         (Scale(CHAMPION, 0), "expected 1 or more"),
         (MoveTraffic({CHAMPION: 1}), "'move traffic' does not fit state 'steady'"),
         (FinishRollout(), "'finish rollout' does not fit"),
+        (FailRollout("x"), r"neither a rollout nor a shadow is there to fail\. Nothing was changed"),
         (StartShadow(package(2), 0), "given a shadow share of 0; expected more than 0, at most 1"),
         (StartShadow(package(2), 1.5), "given a shadow share of 1.5; expected more than 0, at most 1"),
         (StartExperiment("e", package(2), 0.0), "given a challenger share of 0.0; expected more than 0"),
@@ -314,7 +323,7 @@ def test_the_diagram_shows_every_change_of_state() -> None:
     assert "[*] --> rolling: deploy" in drawn
     assert "experiment --> rolling: promote" in drawn
     assert "rolling --> rolling: deploy" in drawn
-    assert "steady --> steady: scale, start shadow, stop shadow" in drawn
+    assert "steady --> steady: fail rollout, scale, start shadow, stop shadow" in drawn
     assert drawn.count("-->") == len({arrow for moves in TRANSITIONS.values() for arrow in moves.items()})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -57,14 +58,20 @@ def test_an_auto_rollback_is_told_recorded_and_names_the_guard(trials: dict[str,
 def test_a_fleet_that_never_becomes_healthy_is_rolled_back_without_meeting_a_caller(
     ground: Callable[..., Ground],
 ) -> None:
-    """The minute that AWS gives a container at least is waited for in real time."""
-    here = ground()
-    here.version(2, "slow start")
-    code, said = here.while_time_passes(lambda: kills.finished(here, "deploy", MODEL, "2", "--bake", "60"))
+    """As the new champion, or beside it; the minute that AWS gives a container at least is waited for in real time."""
+    here, there = ground(), ground()
+    for each in (here, there):
+        each.version(2, "slow start")
+    with ThreadPoolExecutor(1) as hand:
+        tried = hand.submit(there.platform().start_experiment, MODEL, "spring", "2", 0.1)
+        code, said = here.while_time_passes(lambda: kills.finished(here, "deploy", MODEL, "2", "--bake", "60"))
+        there.while_time_passes(tried.result)
     assert code == EXIT["rolled_back"], said
-    release = here.release()
-    assert (release.state, release.champion.package.version) == ("rolled_back", 1)
-    assert "ping health check" in release.reason
+    for each, state in ((here, "rolled_back"), (there, "steady")):
+        release = each.release()
+        assert (release.state, release.champion.package.version, release.challenger) == (state, 1, None)
+        assert "ping health check" in release.reason
+        assert each.environment.plan(MODEL, release).config_name == each.serving()
 
 
 def test_a_rollback_serves_the_earlier_artifact_byte_for_byte_while_the_registry_fails(
