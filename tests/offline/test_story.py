@@ -126,7 +126,8 @@ def test_no_event_of_a_lifecycle_leaves_anything_to_do(repository: Repository) -
         "weight move": lambda: repository.type("experiment", "move", "churn", "--traffic", "30"),
         "capacity move": lambda: repository.type("scale", "churn", "--instances", "2"),
         "promotion": lambda: repository.type("experiment", "promote", "churn", "--strategy", "all-at-once"),
-        "rollback by alarm": lambda: alarmed(repository),
+        "rollback by alarm": lambda: rolled_back(repository),
+        "trial by alarm": lambda: taken_back(repository),
         "canary": lambda: repository.type("deploy", "churn", "1", "--traffic", "50", "--bake", "1"),
         "rollback": lambda: repository.type("rollback", "churn", "--reason", "a rehearsal"),
         "up": lambda: repository.type("up", "local", "--yes"),
@@ -147,17 +148,26 @@ def test_no_event_of_a_lifecycle_leaves_anything_to_do(repository: Repository) -
     assert left == dict.fromkeys(left, Differences()) | {"rollback": behind}
 
 
-def alarmed(repository: Repository) -> None:
-    """A guard of a canary goes off while it bakes; the engine that waits for it may or may not see it going back."""
+def rolled_back(repository: Repository) -> None:
+    release = alarmed(repository, "deploy", "churn", "1", "--traffic", "50", "--bake", "600")
+    assert (release["state"], release["variants"][0]["package"]["version"]) == ("rolled_back", 2)
+
+
+def taken_back(repository: Repository) -> None:
+    """A challenger under the rollout before it: with as long to bake."""
+    release = alarmed(repository, "experiment", "start", "churn", "1", "--name", "autumn")
+    assert (release["state"], [each["package"]["version"] for each in release["variants"]]) == ("steady", [2])
+
+
+def alarmed(repository: Repository, *words: str) -> Any:
+    """A guard goes off while a new version bakes; the engine that waits for it may or may not see it going back."""
     endpoint = Endpoint(repository.cloud.client("sagemaker"), "slipway-local-churn", lambda: None)
     guard = {"AlarmName": "slipway-local-churn-rollback-errors", "StateValue": "ALARM", "StateReason": "a rehearsal"}
-    words = ("deploy", "churn", "1", "--traffic", "50", "--bake", "600", "--json")
     with ThreadPoolExecutor(1) as hand:
-        asked = hand.submit(repository.type, *words, expect=EXIT["rolled_back"])
+        asked = hand.submit(repository.type, *words, "--json", expect=EXIT["rolled_back"])
         assert until(lambda: "Baking" in endpoint.live().stages, 120)
         repository.cloud.client("cloudwatch").set_alarm_state(**guard)
-        release = json.loads(asked.result(timeout=300))
-    assert (release["state"], release["variants"][0]["package"]["version"]) == ("rolled_back", 2)
+        return json.loads(asked.result(timeout=300))
 
 
 def fire(cloud: Cloud, key: str) -> None:
