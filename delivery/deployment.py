@@ -195,7 +195,9 @@ class Deployment:
         except EngineError as problem:
             return self.cut_short(release, wanted, problem)
         if went_back(release, live, wanted):
-            return self.fallen_back(release, live)
+            after = self.fallen_back(release, live)
+            # What a rollout rejected stays declared; what was to be beside the champion does not.
+            return after if release.state == "rolling" else self.tidy(after)
         if live.config != wanted or not live.serves:
             raise DeploymentError(unreached(self.model, release, live, wanted))
         before, release = release, with_live(release, live)
@@ -247,8 +249,7 @@ class Deployment:
         live = self.endpoint.settle()
         if not went_back(release, live, wanted):
             raise problem
-        after = self.fallen_back(release, live)
-        return self.tidy(after) if release.state == "rolling" else after
+        return self.tidy(self.fallen_back(release, live))
 
     def never_served(self, release: Release) -> bool:
         """Whether it is a first deployment whose endpoint failed, or was never made."""
@@ -266,16 +267,14 @@ class Deployment:
     def fallen_back(self, release: Release, live: Live) -> Release:
         """The endpoint went back by itself: the file follows it, and the operator is told.
 
-        A shadow that it took along is none of the release any more, and ends. What a rollout rejected stays declared;
-        what was to be beside the champion does not.
+        A shadow that it took along is none of the release any more, and ends.
         """
         reason = live.reason or "the endpoint went back by itself"
         self.tell(f"rolled back by itself: {reason}")
         after = decide(with_live(release, live), FailRollout(reason))
         aim(self.environment.client("cloudwatch"), self.guards(after), live.config)
         after = self.keep(after, FailRollout(reason), {})
-        after = self.returned(after, self.environment.plan(self.model, after).config_name)
-        return after if release.state == "rolling" else self.tidy(after)
+        return self.returned(after, self.environment.plan(self.model, after).config_name)
 
     def must_live(self) -> Live:
         live = self.live()
