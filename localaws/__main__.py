@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 from localaws.app import start
@@ -40,15 +39,26 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(str(error))
     app = start(settings)
     gc.freeze()  # what is loaded by now stays: the collector need not walk through it again and again
-    stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
+    asked_to_stop = _listen_for(signal.SIGTERM, signal.SIGINT)
     print(app.url, flush=True)  # noqa: T201  what the program is asked for
     if given.ready_file:
         _announce(Path(given.ready_file), app.url)
-    stop.wait()
+    os.read(asked_to_stop, 1)
     app.stop()
     return 0
+
+
+def _listen_for(*signals: signal.Signals) -> int:
+    """A descriptor with a byte to read once one of them came.
+
+    The kernel gives a signal to any thread. A main thread that waits for a lock would sleep on; a pipe wakes it.
+    """
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    for one in signals:
+        signal.signal(one, lambda *_: None)
+    return read
 
 
 def _announce(path: Path, url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import random
@@ -172,6 +173,14 @@ def test_a_job_whose_server_was_killed_has_lost_its_host_and_its_process(folder:
     assert job["TrainingJobStatus"] == "Failed"
     assert job["FailureReason"].startswith("InternalServerError")
     life.kill()
+
+
+def test_it_ends_in_order_whichever_of_its_threads_the_signal_reaches(folder: Path) -> None:
+    life = Life(folder)
+    pid = life.process.pid
+    other = next(thread.id for thread in psutil.Process(pid).threads() if thread.id != pid)
+    assert ctypes.CDLL(None).tgkill(pid, other, signal.SIGTERM) == 0
+    assert life.process.wait(timeout=30) == 0
 
 
 def until(condition: Any) -> None:
