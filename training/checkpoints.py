@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 FILE = "fit.checkpoint"
+MOMENT = 0.01  # seconds
 
 
 class StoppedError(BaseException):
@@ -22,16 +24,29 @@ class StoppedError(BaseException):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Within this, SIGTERM ends the work at once; what was kept is whole, because keeping is a rename."""
+    """Within this, SIGTERM ends the work at once; what was kept is whole, because keeping is a rename.
+
+    Where nothing may be raised, in a `__del__` or in what C called, Python drops what is: it is raised anew after that.
+    """
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise StoppedError
 
-    before = signal.signal(signal.SIGTERM, stop)
+    def dropped(what: Any) -> None:
+        if what.exc_type is StoppedError:
+            signal.setitimer(signal.ITIMER_REAL, MOMENT)
+        else:
+            hook(what)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGALRM)}
+    hook, sys.unraisablehook = sys.unraisablehook, dropped
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = hook
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def key_of(**parts: object) -> str:

@@ -202,8 +202,13 @@ def test_several_instances_count_their_shares_and_one_judges_the_sum(
     assert cli.main(["window", *given, "--until", (hour + timedelta(hours=1)).isoformat()]) == 0
     alone = json.loads((tmp_path / "out" / "report.json").read_text())
     assert judged["rows"] == alone["rows"] == 600
-    assert judged["columns"] == alone["columns"]
-    assert judged["verdict"] == alone["verdict"]
+    for part in ("columns", "verdict"):
+        assert to_nine_digits(judged[part]) == to_nine_digits(alone[part])
+
+
+def to_nine_digits(document: object) -> object:
+    """A product of matrices may differ in its last digit by where in memory they lie."""
+    return json.loads(json.dumps(document), parse_float=lambda digits: f"{float(digits):.9g}")
 
 
 def test_outcomes_are_judged_against_the_quality_of_the_artifact_that_serves(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from pathlib import Path
 
 import pytest
 
-from training.checkpoints import FILE, FileJournal, key_of
+from training.checkpoints import FILE, FileJournal, StoppedError, key_of, stoppable
 
 
 @pytest.fixture
@@ -55,3 +57,18 @@ def test_a_finished_run_leaves_none(journal: FileJournal) -> None:
     keep(journal)
     journal.clear()
     assert journal.resume() is None
+
+
+def test_an_order_to_stop_that_comes_where_nothing_may_be_raised_stops_the_run_after_that() -> None:
+    class Freed:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    def work() -> None:
+        Freed()
+        threading.Event().wait(30)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(StoppedError), stoppable():
+        work()
+    assert signal.getsignal(signal.SIGTERM) == before
