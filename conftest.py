@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
@@ -24,6 +25,10 @@ from xdist.scheduler import LoadScopeScheduling
 # Workers share the cores: threads of numeric libraries would only wait for each other. Said before any is loaded.
 for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
     os.environ.setdefault(pool, "1")
+
+# How long an example takes tells of the machine, not of the code.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 ROOT = Path(__file__).resolve().parent
 # CI types these itself; typing them in a test would run the tests in the tests.

@@ -26,6 +26,7 @@ MULTIPLES = np.concatenate([-COARSE[::-1], -FINE[:0:-1], FINE, COARSE])
 
 SPREAD = 0.4  # of the log of the weighted effect around the scale
 TAIL = 0.1  # mass of the weights that looks for effects far from the scale
+NOTHING = 1e-9  # log likelihoods closer than this differ by rounding
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,13 @@ class Evidence:
     def estimate(self) -> Array:
         """The most likely effect, refined by a parabola through the best grid point and its neighbours."""
         x, y = self.grid.effects, self.log_likelihood
-        towards_zero = 1e-9 * np.abs(x) / self.grid.scale  # without any evidence, the estimate is no effect
+        towards_zero = NOTHING * np.abs(x) / self.grid.scale  # without any evidence, the estimate is no effect
         best = np.clip((y - towards_zero).argmax(axis=-1), 1, len(x) - 2)
         left, middle, right = (np.take_along_axis(y, best[..., None] + k, axis=-1)[..., 0] for k in (-1, 0, 1))
         a, b = x[best] - x[best - 1], x[best + 1] - x[best]
         bend = b * left + a * right - (a + b) * middle
-        shift = np.where(
-            bend < 0, (b**2 * left - a**2 * right + (a**2 - b**2) * middle) / (2 * np.where(bend < 0, bend, 1)), 0
-        )
+        bent = bend < -NOTHING * (a + b)
+        shift = np.where(bent, (b**2 * left - a**2 * right + (a**2 - b**2) * middle) / (2 * np.where(bent, bend, 1)), 0)
         return np.asarray(x[best] + np.clip(shift, -a, b))
 
     def bounds(self, alpha: float) -> tuple[Array, Array]:

@@ -585,7 +585,7 @@ COMMANDS: list[Callable[[Deployment], Release]] = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, len(COMMANDS) - 1), st.integers(0, 14)), min_size=1, max_size=6))
 def test_killed_at_any_step_of_any_command_the_next_one_finishes_or_explains(
     tmp_path_factory: pytest.TempPathFactory, script: list[tuple[int, int]]

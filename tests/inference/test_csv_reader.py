@@ -43,14 +43,14 @@ def test_the_compiled_reader_is_the_one_in_use() -> None:
 
 
 @given(bodies)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_the_compiled_reader_and_the_python_one_read_alike_bit_for_bit(body: str) -> None:
     text = body.encode()
     assert outcome(Reader, CellError, text) == outcome(PythonReader, PythonCellError, text)
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_float_is_read_back_exactly(numbers: list[float]) -> None:
     reader = Reader(b"n" * len(numbers), ((),) * len(numbers))
     for form in ("{!r}", "{:.17g}", "{:.25e}"):

@@ -57,7 +57,7 @@ def long_way(model: ServedModel, headers: Mapping[bytes, bytes], body: bytes) ->
 
 
 @given(body=bodies)
-@trying(max_examples=400, deadline=None)
+@trying(max_examples=400)
 def test_it_says_what_the_long_way_says_or_nothing(artifact: Path, body: str) -> None:
     model = model_in(artifact)
     said = short_way(model).answer({}, body.encode())

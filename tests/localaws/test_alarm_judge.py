@@ -58,7 +58,7 @@ points = st.lists(st.sampled_from([0.0, 1.0, None]), min_size=3, max_size=12)
 
 
 @given(points, st.data(), st.sampled_from(Missing))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_more_breaching_data_never_takes_an_alarm_back(
     found: list[float | None], data: st.DataObject, missing: Missing
 ) -> None:
@@ -71,7 +71,7 @@ def test_more_breaching_data_never_takes_an_alarm_back(
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0]), min_size=3, max_size=12), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_without_gaps_the_treatment_of_missing_data_does_not_matter(found: list[float], data: st.DataObject) -> None:
     n = len(found) - 2
     m = data.draw(st.integers(1, n))
@@ -80,7 +80,7 @@ def test_without_gaps_the_treatment_of_missing_data_does_not_matter(found: list[
 
 
 @given(points, st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_treatments_are_ordered(found: list[float | None], data: st.DataObject) -> None:
     n = len(found) - 2
     m = data.draw(st.integers(1, n))

@@ -26,7 +26,7 @@ bounds = st.tuples(st.integers(0, 20), st.integers(0, 30)).map(lambda pair: Boun
 
 
 @given(st.integers(1, 30), st.floats(0, 1e5), st.floats(0.1, 1e4), bounds)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_tracking_stays_in_bounds_and_would_meet_its_target(
     current: int, measured: float, target: float, within: Bounds
 ) -> None:
@@ -37,7 +37,7 @@ def test_tracking_stays_in_bounds_and_would_meet_its_target(
 
 
 @given(st.integers(0, 30), st.floats(0.1, 1e4), st.floats(0.1, 1e4), st.floats(0.1, 1e4), bounds)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_more_load_never_means_fewer_copies(
     current: int, low: float, more: float, target: float, within: Bounds
 ) -> None:

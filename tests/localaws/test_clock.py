@@ -28,7 +28,7 @@ def test_a_stepped_clock_stands_still_until_it_is_advanced(stepped: Clock) -> No
     assert stepped.moment() == START + timedelta(seconds=90)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(delays=st.lists(st.floats(0, 1000), max_size=30), step=st.floats(1, 400))
 def test_timers_fire_in_order_each_at_its_own_instant_however_large_the_steps(delays: list[float], step: float) -> None:
     clock = Clock.stepped(START)

@@ -76,7 +76,7 @@ objects = st.dictionaries(names, st.one_of(scalars, st.dictionaries(names, scala
 
 
 @given(objects)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_pattern_made_of_an_events_own_values_matches_it(event: dict[str, Any]) -> None:
     def wanting(value: Any) -> Any:
         return {name: wanting(inner) for name, inner in value.items()} if isinstance(value, dict) else [value]
@@ -85,7 +85,7 @@ def test_the_pattern_made_of_an_events_own_values_matches_it(event: dict[str, An
 
 
 @given(objects, names, scalars)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_anything_but_is_the_opposite_wherever_there_is_a_value(event: dict[str, Any], name: str, value: Any) -> None:
     wanted = matcher(json.dumps({name: [value]}))(event)
     other = matcher(json.dumps({name: [{"anything-but": [value]}]}))(event)

@@ -65,7 +65,7 @@ questions = st.builds(
 
 
 @given(grants, denials, questions)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_deny_that_applies_always_wins_and_more_grants_never_take_anything_away(
     granted: list[Statement], denied: list[Statement], asked: Asked
 ) -> None:
@@ -78,7 +78,7 @@ def test_a_deny_that_applies_always_wins_and_more_grants_never_take_anything_awa
 
 
 @given(grants, grants, questions)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_boundary_only_narrows(granted: list[Statement], bounded: list[Statement], asked: Asked) -> None:
     inside = decide(who(*granted, boundary=policy(*bounded)), asked)
     assert inside.allowed == (decide(who(*granted), asked).allowed and decide(who(*bounded), asked).allowed)

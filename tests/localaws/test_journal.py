@@ -140,7 +140,7 @@ MOST = [*HOW, "put", "put", "put", "delete", "copy"]
 OPS = st.builds(Op, st.sampled_from(MOST), BUCKETS, KEYS, st.tuples(BUCKETS, KEYS))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(OPS, max_size=40))
 def test_what_is_left_of_the_changes_makes_the_same_buckets(ops: list[Op]) -> None:
     lived, rules = Small(), Superseded()

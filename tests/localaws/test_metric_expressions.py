@@ -108,7 +108,7 @@ def test_search_brings_every_metric_of_the_schema(shop: Metrics) -> None:
     left=st.dictionaries(st.integers(0, 9), st.integers(-50, 50)),
     right=st.dictionaries(st.integers(0, 9), st.integers(-50, 50)),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_operators_work_where_both_have_a_point_and_functions_where_any_has(
     left: dict[int, float], right: dict[int, float]
 ) -> None:

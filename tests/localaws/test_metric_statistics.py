@@ -10,7 +10,7 @@ from localaws.metrics.distribution import Distribution
 from localaws.metrics.statistic import StatisticError, statistic
 
 numbers = st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: round(x, 3))
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=30)
 lists = st.lists(numbers, min_size=1, max_size=200)
 
 

@@ -64,7 +64,7 @@ def test_bounds_hold() -> None:
 
 
 @given(st.integers(1, 90), st.sampled_from(["minutes", "hours"]), st.floats(0, 1e7))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_rate_always_comes_again_within_one_period_and_on_its_own_grid(number: int, unit: str, later: float) -> None:
     period = number * (60 if unit == "minutes" else 3600)
     found = Recurrence(f"rate({number} {unit})", MONDAY).next(MONDAY + later)

@@ -300,7 +300,7 @@ level = st.text(
 
 
 @given(st.lists(st.tuples(value, value, level, st.sampled_from(["yes", "no"])), min_size=1, max_size=20))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_the_fast_way_and_the_careful_way_read_the_same(rows: list[tuple[str, str, str, str]]) -> None:
     lines = [record(csv(f"{a},{b},{k.strip()}"), csv(told), i) for i, (a, b, k, told) in enumerate(rows)]
     fast, tally = read(lines)

@@ -49,7 +49,7 @@ def text(profile: Profile) -> str:
     return json.dumps(profile.to_json(), sort_keys=True)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_split_over_up_to_64_shards_in_any_order_gives_the_same_bits(
     data: st.DataObject, layout: Layout, window: pl.DataFrame
@@ -164,7 +164,7 @@ def test_a_profile_of_another_version_is_refused(layout: Layout) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 600).map(str), st.integers(1, 5)), max_size=700), st.integers(0, 700))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_kept_names_do_not_depend_on_how_they_were_gathered(pairs: list[tuple[str, int]], split: int) -> None:
     def gathered(some: list[tuple[str, int]]) -> Names:
         names = Names()

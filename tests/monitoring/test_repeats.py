@@ -22,7 +22,7 @@ def drawn(things: int, seed: int = 1) -> Hashes:
 
 
 @given(st.lists(st.integers(0, 5_000), max_size=40), st.integers(1, 64), st.randoms(use_true_random=False))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_split_in_any_order_gives_the_same_bits(few: list[int], shards: int, chance: Random) -> None:
     things = hashes_of(pl.Series([*few, *range(3 * KEPT), *range(KEPT)]))
     parts = [Repeats().add(things[number::shards]) for number in range(shards)]

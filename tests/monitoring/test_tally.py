@@ -36,7 +36,7 @@ def test_the_compiled_rules_are_the_ones_in_use() -> None:
     assert tally._compiled is not None
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(sample=samples, parts=st.lists(blocks, max_size=3))
 def test_compiled_and_numpy_count_alike_bit_for_bit(sample: Floats, parts: list[Floats]) -> None:
     column = numeric_column("x", sample, "feature")

@@ -9,6 +9,7 @@ import re
 import tarfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,26 +211,29 @@ def serverless(world: World, name: str, **capacity: Any) -> None:
     assert world.settled(name)["EndpointStatus"] == "InService"
 
 
-def test_a_serverless_endpoint_starts_workers_as_they_are_needed_up_to_its_concurrency(world: World) -> None:
+def test_a_serverless_endpoint_starts_workers_as_they_are_needed_up_to_its_concurrency(
+    world: World, tmp_path: Path
+) -> None:
     serverless(world, "rare", MaxConcurrency=2)
     assert world.ask("rare")["version"] == "one"
     assert "CurrentInstanceCount" not in world.describe("rare")["ProductionVariants"][0]
-    together = threading.Barrier(4)
+    enough = tmp_path / "enough"
     codes: list[str] = []
 
     def ask() -> None:
-        together.wait()
         try:
-            codes.append(str(world.ask("rare", {"sleep": 1.0})["pid"]))
+            codes.append(str(world.ask("rare", {"until": str(enough)})["pid"]))
         except ClientError as error:
             codes.append(error.response["Error"]["Code"])
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
+    assert world.until(lambda: len(codes) == 2)
+    assert codes == ["ThrottlingException"] * 2
+    enough.touch()
     for thread in threads:
         thread.join()
-    assert codes.count("ThrottlingException") == 2
     assert len({code for code in codes if code.isdigit()}) == 2
     assert world.statistic("ModelSetupTime", "rare", "a", "SampleCount") >= 1
     world.down("rare")

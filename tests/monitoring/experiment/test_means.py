@@ -67,7 +67,7 @@ def test_a_ratio_of_sums_is_compared_not_a_mean_of_ratios() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=6), st.floats(-3, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_constant_values_empty_looks_and_single_values_never_break_the_sums(
     sizes: list[tuple[int, int]], value: float
 ) -> None:

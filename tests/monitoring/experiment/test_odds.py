@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import comb
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from monitoring.experiment.evidence import Array, Evidence, Grid
@@ -35,7 +35,7 @@ def tables(draw: st.DrawFn, largest: int = 400) -> tuple[int, int, int, int]:
 
 
 @given(tables(largest=80))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_likelihood_is_fishers_noncentral_hypergeometric(table: tuple[int, int, int, int]) -> None:
     n0, k0, n1, k1 = table
     effects = np.array([-2.0, -0.3, 0.0, 0.1, 1.5])
@@ -46,7 +46,7 @@ def test_the_likelihood_is_fishers_noncentral_hypergeometric(table: tuple[int, i
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.data(), st.floats(-1.5, 0.0))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_evidence_for_better_has_mean_at_most_one_whenever_the_challenger_is_not_better(
     n0: int, n1: int, data: st.DataObject, truth: float
 ) -> None:
@@ -60,7 +60,8 @@ def test_evidence_for_better_has_mean_at_most_one_whenever_the_challenger_is_not
 
 
 @given(tables(), tables())
-@settings(max_examples=50, deadline=None)
+@example((0, 0, 18, 2), (1, 0, 2, 0))  # nothing to compare: likelihoods differ by rounding alone
+@settings(max_examples=50)
 def test_swapping_the_variants_turns_the_evidence_around(
     first: tuple[int, int, int, int], second: tuple[int, int, int, int]
 ) -> None:

@@ -16,7 +16,7 @@ def log_e(requests: list[list[int]], weights: list[list[float]]) -> float:
 
 
 @given(st.lists(st.lists(st.integers(0, 500), min_size=3, max_size=3), min_size=1, max_size=6))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_with_constant_weights_it_is_the_dirichlet_multinomial_of_the_sums(requests: list[list[int]]) -> None:
     weights = np.array([0.5, 0.3, 0.2])
     total = np.array(requests).sum(axis=0)
@@ -28,7 +28,7 @@ def test_with_constant_weights_it_is_the_dirichlet_multinomial_of_the_sums(reque
 
 
 @given(st.integers(1, 60), st.floats(0.02, 0.98), st.integers(0, 300), st.floats(0.05, 0.95))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_next_look_multiplies_the_evidence_by_one_on_average_whatever_came_before(
     n: int, share: float, before: int, old_share: float
 ) -> None:

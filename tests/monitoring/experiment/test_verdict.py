@@ -165,7 +165,7 @@ def some_looks(draw: st.DrawFn) -> list[Look]:
 
 
 @given(some_looks(), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_stopping_resuming_and_repeating_ticks_changes_nothing(looks: list[Look], data: st.DataObject) -> None:
     at_once = Progress(EXPERIMENT)
     for look in looks:
@@ -183,7 +183,7 @@ def test_stopping_resuming_and_repeating_ticks_changes_nothing(looks: list[Look]
 
 
 @given(some_looks())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_look_is_judged_as_if_it_were_the_last(looks: list[Look]) -> None:
     progress = Progress(EXPERIMENT)
     one_by_one = []

@@ -288,7 +288,7 @@ told_rows = st.lists(
 
 
 @given(made_rows, told_rows, st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_join_depends_on_what_was_received_never_on_how_often_or_in_what_order(
     made: list[dict[str, Any]], told: list[dict[str, Any]], dice: random.Random
 ) -> None:

@@ -84,7 +84,7 @@ def test_a_share_stays_between_zero_and_one_and_inside_its_bounds(hits: int, mis
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_few_rows_one_class_and_equal_scores_never_break_a_measure(rows: list[tuple[float, bool]]) -> None:
     chance = np.array([each for each, _ in rows], dtype=np.float64)
     actual = np.array([each for _, each in rows], dtype=np.bool_)

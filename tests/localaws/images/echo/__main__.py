@@ -1,6 +1,7 @@
 """A tiny container: `train` writes a model, `serve` answers what it is told to.
 
-An invocation's body is a JSON object of wishes (status, sleep, crash, answer, stream); the answer tells who gave it.
+An invocation's body is a JSON object of wishes (status, sleep, until, crash, answer, stream); the answer tells who
+gave it.
 """
 # ruff: noqa: T201
 
@@ -74,6 +75,8 @@ class Answers(BaseHTTPRequestHandler):
             print("crashing as told", flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(wishes.get("sleep", 0) + float(os.environ.get("SLEEP", "0")))
+        while "until" in wishes and not Path(wishes["until"]).exists():
+            time.sleep(0.01)
         if "stream" in wishes:
             return self._stream(wishes)
         status = int(wishes.get("status", os.environ.get("STATUS", "200")))
