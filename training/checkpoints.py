@@ -32,7 +32,7 @@ def stoppable() -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise StoppedError
 
-    def dropped(what: Any) -> None:
+    def dropped(what: sys.UnraisableHookArgs) -> None:
         if what.exc_type is StoppedError:
             signal.setitimer(signal.ITIMER_REAL, MOMENT)
         else:
